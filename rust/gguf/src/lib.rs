@@ -1,0 +1,1 @@
+//! Preflight of an untrusted GGUF header.

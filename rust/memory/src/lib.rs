@@ -1,0 +1,1 @@
+//! Sealed images of models.

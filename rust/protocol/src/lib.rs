@@ -1,0 +1,45 @@
+//! The frames between the host and a worker.
+//!
+//! `SPEC.md` beside this crate is the specification. The host sends [`Order`]s, the worker answers
+//! with [`Event`]s; each is one length-prefixed [`frame`] holding one postcard-encoded value. Both
+//! sides treat what they read as hostile: lengths are bounded before anything is allocated, unknown
+//! values are errors, and bytes left over in a frame are errors.
+#![forbid(unsafe_code)]
+
+pub mod event;
+pub mod exit;
+pub mod fault;
+pub mod frame;
+pub mod order;
+pub mod report;
+
+pub use event::{Event, FinishReason, Finished, Ready};
+pub use exit::ExitCode;
+pub use fault::{Fault, FaultCode};
+pub use frame::{Decoder, FrameError};
+pub use order::{Generate, Isolation, Limits, Message, Order, Prompt, Role, Sampling, Start};
+pub use report::{Layer, LayerName, LayerState, Report};
+
+/// The version that [`Start`] names; a worker of another version refuses to start.
+pub const VERSION: u32 = 1;
+
+/// Largest payload of a frame from the host, in bytes.
+pub const MAX_ORDER: usize = 32 << 20;
+
+/// Largest payload of a frame from a worker, in bytes.
+pub const MAX_EVENT: usize = 8 << 20;
+
+/// Largest prompt or text to tokenize, in bytes of UTF-8, all messages together.
+pub const MAX_TEXT: usize = 1 << 20;
+
+/// The descriptors a worker is started with; every other one is closed.
+pub mod descriptor {
+    /// Standard input and output: `/dev/null`.
+    pub const NULL: [i32; 2] = [0, 1];
+    /// Standard error: a pipe that the host drains and bounds.
+    pub const LOG: i32 = 2;
+    /// The socket on which the frames travel.
+    pub const SOCKET: i32 = 3;
+    /// The sealed image of the model, opened read-only.
+    pub const IMAGE: i32 = 4;
+}

@@ -1,0 +1,1 @@
+//! Landlock, seccomp and rlimits, and the report of what is in force.

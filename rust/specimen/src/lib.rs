@@ -1,0 +1,1 @@
+//! Generated models, sound and hostile, for the tests.

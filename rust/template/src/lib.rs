@@ -1,0 +1,1 @@
+//! Chat templates of strangers, rendered so that content stays content.

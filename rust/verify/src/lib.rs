@@ -1,0 +1,1 @@
+//! Digests of model files, streamed, and their comparison in constant time.

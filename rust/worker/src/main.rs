@@ -1,0 +1,1 @@
+fn main() { strongroom_engine::init(); println!("hello"); }
