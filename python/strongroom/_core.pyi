@@ -1,0 +1,336 @@
+"""The Rust core. Use `strongroom`, which puts words for people around it.
+
+Every function and method raises `strongroom.errors.StrongroomError` subclasses, chosen by the
+prefix of the error's stable code. Whatever takes long releases the GIL and answers Ctrl-C with
+`KeyboardInterrupt` within a tenth of a second.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, final
+
+__all__ = [
+    "Began",
+    "Capability",
+    "Finding",
+    "Finished",
+    "Header",
+    "Image",
+    "Inspection",
+    "Layer",
+    "Model",
+    "Piece",
+    "SpecialToken",
+    "Stream",
+    "Tokenizer",
+    "doctor",
+    "error_codes",
+    "inspect",
+]
+
+def error_codes() -> list[str]:
+    """Every stable code that the core can raise, sorted."""
+
+def inspect(
+    path: str,
+    *,
+    allow_architectures: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Inspection:
+    """Digest and preflight of a file, in constant memory, without handing one byte to C++.
+
+    A file that preflight refuses is no error here: `Inspection.refusal` says why.
+    `progress(done, total)` is called with bytes, in this thread, at most every few MiB; what it
+    raises ends the inspection and is raised.
+
+    Raises SourceError when the file can't be read.
+    """
+
+def doctor() -> list[Capability]:
+    """What this machine can enforce."""
+
+@final
+class Capability:
+    """One row of `doctor()`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+    @property
+    def ok(self) -> bool | None:
+        """Whether it is enough for every isolation; None where there is nothing to judge."""
+    @property
+    def detail(self) -> str: ...
+
+@final
+class Finding:
+    """Something that preflight noticed and does not refuse."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+
+@final
+class SpecialToken:
+    """A token with a role of its own."""
+
+    @property
+    def role(self) -> str:
+        """`bos`, `eos`, `unknown`, …"""
+    @property
+    def id(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+
+@final
+class Tokenizer:
+    """What the header says about its vocabulary."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def pre(self) -> str | None: ...
+    @property
+    def vocabulary_size(self) -> int: ...
+    @property
+    def special_tokens(self) -> list[SpecialToken]: ...
+
+@final
+class Header:
+    """A GGUF header that preflight accepted. Text in it is the file's: untrusted."""
+
+    @property
+    def version(self) -> int: ...
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def parameters(self) -> int:
+        """Weights, counted from the shapes."""
+    @property
+    def quantization(self) -> str: ...
+    @property
+    def context_length(self) -> int:
+        """Tokens that the model was trained with."""
+    @property
+    def embedding_length(self) -> int: ...
+    @property
+    def block_count(self) -> int: ...
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+    @property
+    def chat_template(self) -> str | None: ...
+    @property
+    def tensor_count(self) -> int: ...
+    @property
+    def metadata_count(self) -> int: ...
+    @property
+    def findings(self) -> list[Finding]: ...
+
+@final
+class Inspection:
+    """What `inspect()` saw."""
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 hexadecimal digits, of the whole file."""
+    @property
+    def size(self) -> int:
+        """Bytes."""
+    @property
+    def header(self) -> Header | None:
+        """None where preflight refuses."""
+    @property
+    def refusal(self) -> tuple[str, str] | None:
+        """Code and message, where preflight refuses."""
+
+@final
+class Image:
+    """A model in sealed memory: its digest proved, its header through preflight.
+
+    Dropped, its memory goes back when the last worker of it has ended.
+    """
+
+    @staticmethod
+    def load(
+        path: str,
+        *,
+        checksum: str | None,
+        danger_unverified: bool = False,
+        allow_architectures: Sequence[str] = (),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Image:
+        """Reads a file once into sealed memory, hashing the very bytes that are kept.
+
+        `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits; where it is given it
+        is compared, whatever `danger_unverified` says. `progress(done, total)` is called with bytes,
+        in this thread, at most every few MiB; what it raises ends the loading and is raised.
+
+        Raises ChecksumError, SourceError, PreflightError; TrustError (`trust.no_proof`, with the
+        digest found) without a checksum, unless `danger_unverified`.
+        """
+    @property
+    def digest(self) -> str:
+        """In the checksum's algorithm, SHA-256 without one."""
+    @property
+    def size(self) -> int:
+        """Bytes."""
+    @property
+    def header(self) -> Header: ...
+    @property
+    def verified(self) -> bool:
+        """Whether a checksum was given and matched."""
+    @property
+    def seconds(self) -> float:
+        """From open to sealed, proved and preflighted."""
+
+@final
+class Layer:
+    """One layer of a worker's sandbox."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> Literal["in_force", "absent", "off"]: ...
+    @property
+    def detail(self) -> str: ...
+
+@final
+class Model:
+    """A worker that serves one image, replaced when it dies. Safe to use from many threads."""
+
+    @staticmethod
+    def start(
+        image: Image,
+        *,
+        directory: str,
+        isolation: str,
+        address_space: int,
+        cores: int,
+        load_timeout: float,
+        request_timeout: float,
+        concurrent_requests: int,
+        context_length: int | None,
+        chat_template: str | None,
+    ) -> Model:
+        """Starts a worker and waits until it is ready.
+
+        `directory` holds the executables `strongroom-worker-*`; `isolation` is `process`, `maximum`
+        or `danger-none`; `address_space` is in bytes, timeouts in seconds; `request_timeout` bounds
+        every request's; `context_length` None is min(trained, 4096); `chat_template` replaces the
+        file's.
+
+        Raises SettingsError, SandboxError, LoadError, WorkerError.
+        """
+    def report(self) -> list[Layer]:
+        """The sandbox of the worker that serves now, as the worker found it in force."""
+    @property
+    def context_length(self) -> int: ...
+    @property
+    def context_trained(self) -> int: ...
+    @property
+    def vocabulary_size(self) -> int: ...
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def threads(self) -> int:
+        """Compute threads."""
+    @property
+    def pid(self) -> int:
+        """Of the worker that serves now, or of the last one."""
+    @property
+    def restarts(self) -> int:
+        """Workers replaced."""
+    @property
+    def load_seconds(self) -> float:
+        """In llama.cpp: parsing the image and making the context."""
+    @property
+    def lock_seconds(self) -> float:
+        """From the worker's first order to its sandbox in force."""
+    @property
+    def chat_refusal(self) -> tuple[str, str] | None:
+        """Code and detail of why a conversation will be refused, where it will."""
+    def generate(
+        self,
+        prompt: str | Sequence[tuple[str, str, str | None]],
+        *,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        min_p: float,
+        repeat_penalty: float,
+        presence_penalty: float,
+        frequency_penalty: float,
+        seed: int,
+        logit_bias: Sequence[tuple[int, float]],
+        stop: Sequence[str],
+        max_tokens: int | None,
+        timeout: float,
+    ) -> Stream:
+        """Asks for a continuation of text, or an answer to messages of (role, content, name).
+
+        Returns at once; what the worker refuses is raised by the stream. `timeout` in seconds is
+        bounded by the model's `request_timeout`.
+
+        Raises OptionError, PromptError, RequestError, WorkerError.
+        """
+    def tokenize(self, text: str) -> list[int]:
+        """Ids of plain text; special tokens in it are not parsed. BOS as the model says.
+
+        Raises PromptError, RequestError, WorkerError.
+        """
+    def close(self) -> None:
+        """Ends the worker and its requests. Again is nothing; other methods then raise."""
+
+@final
+class Stream:
+    """The answer to one request. Dropped before its end, it cancels."""
+
+    def next(self) -> Began | Piece | Finished:
+        """Waits for what comes next: `Began`, pieces, `Finished`.
+
+        After `Finished` it returns that again; after an error it raises that again.
+
+        Raises PromptError, TemplateError, OptionError, RequestError, WorkerError.
+        """
+    def poll(self) -> Began | Piece | Finished | None:
+        """What `next()` would return, or None where it would wait. Never blocks."""
+    def fileno(self) -> int:
+        """A descriptor, the stream's own, that is readable when `poll()` has something."""
+    def cancel(self) -> None:
+        """Stops decoding at the next step; `Finished` with `cancelled` follows."""
+
+@final
+class Began:
+    """The request left the queue and its prompt was accepted."""
+
+    @property
+    def prompt_tokens(self) -> int: ...
+
+@final
+class Piece:
+    """Text, in whole characters."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def tokens(self) -> int:
+        """Decoded since the last piece."""
+
+@final
+class Finished:
+    """The request ended well."""
+
+    @property
+    def reason(self) -> Literal["stop", "length", "cancelled"]: ...
+    @property
+    def completion_tokens(self) -> int: ...
+    @property
+    def queue_seconds(self) -> float: ...
+    @property
+    def prompt_seconds(self) -> float:
+        """From leaving the queue to the first token's logits."""
+    @property
+    def decode_seconds(self) -> float: ...
