@@ -1,0 +1,131 @@
+# `make demo` shows what this is; `make test` checks everything. The rest is listed by `make help`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+PROMPT ?= Explain in two sentences why the sky is blue.
+DIGEST := sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+
+venv := $(CURDIR)/.venv
+models := $(CURDIR)/.models
+export PATH := $(venv)/bin:$(PATH)
+export STRONGROOM_INSTRUCTION_SETS ?= avx2
+export LIBCLANG_PATH = $(firstword $(wildcard $(venv)/lib/python3*/site-packages/clang/native))
+export BINDGEN_EXTRA_CLANG_ARGS = -isystem $(shell c++ -print-file-name=include 2>/dev/null)
+unexport CARGO_TARGET_DIR RUSTFLAGS VIRTUAL_ENV
+
+# Everything that links llama.cpp is built with these flags, in one target directory, so that
+# llama.cpp is compiled once.
+worker_cargo := cargo --config rust/worker/instruction-sets/avx2.toml
+worker_flags := --locked --profile worker
+worker_crates := -p strongroom-engine -p strongroom-worker
+host_flags := --locked
+export STRONGROOM_WORKER_EXECUTABLE := $(CURDIR)/target/worker/avx2/x86_64-unknown-linux-gnu/worker/strongroom-worker
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1\t\2/p' Makefile | expand -t 12
+
+.PHONY: prerequisites
+prerequisites:
+	@missing=""; \
+	for tool in git c++ cargo rustc $(PYTHON); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if command -v $(PYTHON) >/dev/null; then \
+	    $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || missing="$$missing Python>=3.11"; \
+	    $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	fi; \
+	if [ -n "$$missing" ]; then echo "missing:$$missing (README.md names the packages)" >&2; exit 1; fi
+
+$(venv)/.installed: requirements.txt | prerequisites
+	@echo "Creating .venv and installing the tools into it"
+	@test -x $(venv)/bin/python || $(PYTHON) -m venv $(venv)
+	@$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@touch $@
+
+.PHONY: venv
+venv: $(venv)/.installed ## Create .venv with every tool, from PyPI
+
+# The wheel holds `_core`, the Python package and the worker; installing it is what `pip install` does.
+package_sources := $(shell find rust python -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name '*.typed' \) -not -path '*/fuzz/*' -not -path '*/tests/*' -not -path '*/specimen/*' 2>/dev/null)
+$(venv)/.built: $(package_sources) Cargo.toml Cargo.lock pyproject.toml README.md $(venv)/.installed
+	@echo "Building strongroom (the first time compiles llama.cpp: 4 to 8 minutes on two cores)"
+	@rm -rf dist && maturin build --release --out dist --quiet
+	@$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/strongroom-*.whl
+	@touch $@
+
+.PHONY: build
+build: $(venv)/.built ## Build the wheel and install it into .venv
+
+.PHONY: model
+model: $(venv)/.installed ## Fetch the demonstration model and print the file's path
+	@$(venv)/bin/python demo/fetch_model.py $(models)
+
+.PHONY: demo
+demo: $(venv)/.built ## Load a checked model into the sandbox and ask it PROMPT
+	@model=$$($(venv)/bin/python demo/fetch_model.py $(models)); \
+	echo "strongroom run $$(realpath --relative-to=. $$model) --checksum $(DIGEST)"; \
+	strongroom run "$$model" "$$PROMPT" --checksum $(DIGEST)
+demo: export PROMPT := $(PROMPT)
+
+.PHONY: test
+test: lint test-rust test-python ## Everything: lint, types, Rust and Python tests
+
+.PHONY: lint
+lint: $(venv)/.built
+	cargo fmt --all --check
+	STRONGROOM_WORKER=skip cargo clippy $(host_flags) --all-targets -- -D warnings
+	$(worker_cargo) clippy $(worker_flags) $(worker_crates) --all-targets -- -D warnings
+	cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-deny
+	cargo deny --log-level error check bans licenses sources
+	ruff check .
+	ruff format --check .
+	mypy python/strongroom tests benches demo
+	cd $(venv) && mypy --strict -c 'import strongroom' && python -m mypy.stubtest strongroom._core
+
+.PHONY: test-rust
+test-rust: $(venv)/.built
+	cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-nextest
+	export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
+	cargo nextest run $(host_flags) && \
+	cargo test $(host_flags) --doc --quiet && \
+	$(worker_cargo) nextest run --locked --cargo-profile worker $(worker_crates)
+
+.PHONY: test-python
+test-python: $(venv)/.built
+	cargo build $(host_flags) --quiet -p strongroom-specimen -p strongroom-host --bins
+	STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))" $(venv)/bin/python -m pytest
+
+.PHONY: bench
+bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core.json
+	$(worker_cargo) build $(worker_flags) -p strongroom-engine --example bare
+	$(venv)/bin/python -m benches.core "$$($(venv)/bin/python demo/fetch_model.py $(models))"
+
+.PHONY: wheel
+wheel: $(venv)/.installed ## The wheel for publishing, with every instruction set
+	STRONGROOM_INSTRUCTION_SETS="avx2 avx512" maturin build --release --out dist
+
+.PHONY: fuzz
+fuzz: $(venv)/.installed ## Fuzz the parsers of untrusted bytes; SECONDS_EACH=60
+	$(MAKE) -C rust/fuzz
+
+.PHONY: audit
+audit: $(venv)/.installed ## Advisories against the locked dependencies (needs their databases)
+	cargo deny check advisories
+
+.PHONY: format
+format: $(venv)/.installed ## Format Rust and Python
+	cargo fmt --all
+	ruff format .
+	ruff check --fix .
+
+.PHONY: clean
+clean: ## Remove what was built, but not .venv and .models
+	rm -rf target dist
+
+.PHONY: requirements
+requirements: $(venv)/.installed ## Lock requirements.in into requirements.txt
+	$(venv)/bin/python -m venv .venv/lock && .venv/lock/bin/pip install --quiet pip-tools
+	.venv/lock/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header \
+	    --no-emit-index-url --no-emit-trusted-host --allow-unsafe -o requirements.txt requirements.in
