@@ -1,0 +1,66 @@
+//! Writes generated models to disk.
+//!
+//! `specimen tiny OUT [spm|bpe]`, `specimen hostile DIRECTORY`.
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use strongroom_specimen::{Vocabulary, hostile, split_part, tiny, tiny_without_template};
+
+const USAGE: &str = "usage: specimen (tiny | untemplated | split) OUT [spm | bpe]
+       specimen hostile DIRECTORY";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("specimen: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
+    let (what, path, rest) = match arguments {
+        [what, path, rest @ ..] => (*what, PathBuf::from(path), rest),
+        _ => return Err(USAGE.into()),
+    };
+    let vocabulary = match rest {
+        [] | ["spm"] => Vocabulary::Spm,
+        ["bpe"] => Vocabulary::Bpe,
+        _ => return Err(USAGE.into()),
+    };
+    match what {
+        "tiny" => fs::write(path, tiny(vocabulary))?,
+        "untemplated" => fs::write(path, tiny_without_template(vocabulary))?,
+        "split" => fs::write(path, split_part(vocabulary))?,
+        "hostile" => write_hostile(&path)?,
+        _ => return Err(USAGE.into()),
+    }
+    Ok(())
+}
+
+/// Writes each file as `NAME.gguf`, and `manifest.json`, which maps names to codes.
+fn write_hostile(directory: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(directory)?;
+    let mut entries = Vec::new();
+    for file in hostile() {
+        fs::write(
+            directory.join(file.name).with_extension("gguf"),
+            &file.bytes,
+        )?;
+        // Names and codes are lower-case words: nothing in them needs escaping in JSON.
+        entries.push(format!("  \"{}\": \"{}\"", file.name, file.code));
+    }
+    fs::write(
+        directory.join("manifest.json"),
+        format!("{{\n{}\n}}\n", entries.join(",\n")),
+    )?;
+    Ok(())
+}
