@@ -1,0 +1,184 @@
+//! A model in sealed anonymous memory.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{MemfdFlags, Mode, OFlags},
+    io::Errno,
+};
+use strongroom_verify::{Algorithm, Digest, VerifyError};
+
+use crate::{
+    Mapping, Source, SourceError,
+    mapping::IMMUTABLE,
+    pipeline::{self, Progress},
+    room,
+    source::io_error,
+};
+
+/// Copies the file at `path` into memory and seals it, hashing the very bytes that are kept.
+///
+/// `progress` is called in this thread with bytes done and in all, at most every few MiB; its
+/// `Break` ends the reading. Without any `algorithms` it is SHA-256.
+///
+/// # Errors
+/// [`SourceError`], every one.
+pub fn read(
+    path: &Path,
+    algorithms: &[Algorithm],
+    progress: Progress<'_>,
+) -> Result<Unproven, SourceError> {
+    let algorithms = match algorithms {
+        [] => &[Algorithm::Sha256],
+        some => some,
+    };
+    let mut source = Source::open(path)?;
+    let size = source.size();
+    let too_large = |available| SourceError::TooLarge {
+        path: path.to_owned(),
+        size,
+        available,
+    };
+    if let Some(available) = room::available().filter(|&available| size > available) {
+        return Err(too_large(available));
+    }
+    let length = usize::try_from(size).map_err(|_| too_large(usize::MAX as u64))?;
+    let memory = create().map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
+    let digests = pipeline::run(&mut source, algorithms, progress, |chunk| {
+        write_all(memory.as_fd(), chunk).map_err(|errno| match errno {
+            Errno::NOMEM | Errno::NOSPC => too_large(room::available().unwrap_or_default()),
+            errno => io_error("fill memory from", path.to_owned(), errno),
+        })
+    })?;
+    rustix::fs::fcntl_add_seals(&memory, IMMUTABLE)
+        .map_err(|errno| io_error("seal the image of", path.to_owned(), errno))?;
+    // From here on there is no descriptor that could write; kernels before 6.7 also refuse to map
+    // sealed memory through one.
+    let memory = reopen(memory.as_fd())
+        .map_err(|errno| io_error("reopen the image of", path.to_owned(), errno))?;
+    Ok(Unproven {
+        memory,
+        length,
+        digests,
+    })
+}
+
+/// A sealed image whose digest nobody has compared yet; its bytes can't be reached.
+#[derive(Debug)]
+pub struct Unproven {
+    memory: OwnedFd,
+    length: usize,
+    // Never empty: `read` asks for one at least.
+    digests: Vec<Digest>,
+}
+
+impl Unproven {
+    /// Its digests, one per algorithm asked for, in that order; at least one.
+    pub fn digests(&self) -> &[Digest] {
+        &self.digests
+    }
+
+    /// Holds the bytes to the digest that the caller trusts, in constant time.
+    ///
+    /// # Errors
+    /// [`VerifyError::Mismatch`], also where the digest's algorithm wasn't asked for when the image
+    /// was read; the image is gone.
+    pub fn prove(self, expected: &Digest) -> Result<Image, VerifyError> {
+        let found = self
+            .digests
+            .iter()
+            .find(|digest| digest.algorithm() == expected.algorithm())
+            .copied()
+            .unwrap_or(self.digests[0]);
+        expected.verify(&found)?;
+        Ok(self.accept(found))
+    }
+
+    /// Takes the bytes as they are, compared with nothing.
+    pub fn danger_accept(self) -> Image {
+        let found = self.digests[0];
+        self.accept(found)
+    }
+
+    fn accept(self, digest: Digest) -> Image {
+        Image {
+            memory: Arc::new(self.memory),
+            length: self.length,
+            digest,
+        }
+    }
+}
+
+/// A sealed image that was proved, or accepted in danger. Clones share the same pages, which go
+/// back to the system with the last descriptor and mapping of them, a worker's included.
+#[derive(Debug, Clone)]
+pub struct Image {
+    memory: Arc<OwnedFd>,
+    length: usize,
+    digest: Digest,
+}
+
+impl Image {
+    /// Bytes; never 0.
+    #[allow(clippy::len_without_is_empty)]
+    pub const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The digest that was compared, or the first one found where danger was accepted.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Its bytes, to read.
+    ///
+    /// # Errors
+    /// The kernel's, where address space or mappings run out.
+    pub fn map(&self) -> io::Result<Mapping> {
+        Mapping::new(self.memory.as_fd(), self.length)
+    }
+
+    /// A descriptor of its own: read-only, with an offset that nobody shares.
+    ///
+    /// # Errors
+    /// The kernel's, where descriptors run out or `/proc` is not mounted.
+    pub fn reopen(&self) -> io::Result<OwnedFd> {
+        Ok(reopen(self.memory.as_fd())?)
+    }
+}
+
+/// Anonymous memory that can be sealed and, where the kernel knows the flag, never executed.
+fn create() -> Result<OwnedFd, Errno> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    match rustix::fs::memfd_create(c"strongroom-image", flags | MemfdFlags::NOEXEC_SEAL) {
+        // Before Linux 6.3.
+        Err(Errno::INVAL) => rustix::fs::memfd_create(c"strongroom-image", flags),
+        result => result,
+    }
+}
+
+/// A new, read-only open file description of `memory`.
+fn reopen(memory: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(
+        format!("/proc/self/fd/{}", memory.as_raw_fd()),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+fn write_all(memory: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(memory, bytes) {
+            Ok(0) => return Err(Errno::NOSPC),
+            Ok(n) => bytes = &bytes[n..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}

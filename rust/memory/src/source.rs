@@ -1,0 +1,143 @@
+//! A model's file, opened once.
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{FileType, Mode, OFlags, Stat},
+    io::Errno,
+};
+
+use crate::SourceError;
+
+/// An open regular file that is not empty. Its path is kept for messages and never opened again.
+#[derive(Debug)]
+pub struct Source {
+    file: OwnedFd,
+    path: PathBuf,
+    opened: Stat,
+    size: u64,
+    read: u64,
+}
+
+impl Source {
+    /// Opens `path`; symbolic links are followed.
+    ///
+    /// # Errors
+    /// [`SourceError`]: `missing`, `unreadable`, `directory`, `special`, `empty`, `io`.
+    pub fn open(path: &Path) -> Result<Self, SourceError> {
+        // Without NONBLOCK the opening of a FIFO would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| {
+            let path = path.to_owned();
+            match errno {
+                Errno::NOENT | Errno::NOTDIR => SourceError::Missing { path },
+                Errno::ACCESS | Errno::PERM => SourceError::Unreadable { path },
+                // A socket, or a device without a driver.
+                Errno::NXIO | Errno::NODEV => SourceError::Special { path },
+                errno => io_error("open", path, errno),
+            }
+        })?;
+        let path = path.to_owned();
+        let opened = match rustix::fs::fstat(&file) {
+            Ok(stat) => stat,
+            Err(errno) => return Err(io_error("examine", path, errno)),
+        };
+        match FileType::from_raw_mode(opened.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return Err(SourceError::Directory { path }),
+            _ => return Err(SourceError::Special { path }),
+        }
+        // The kernel keeps sizes of files in 0..=i64::MAX.
+        let size = opened.st_size.unsigned_abs();
+        if size == 0 {
+            return Err(SourceError::Empty { path });
+        }
+        Ok(Self {
+            file,
+            path,
+            opened,
+            size,
+            read: 0,
+        })
+    }
+
+    /// Bytes that the file had when it was opened.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The path that was opened, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes that [`fill`](Self::fill) has not given yet.
+    pub const fn remaining(&self) -> u64 {
+        self.size - self.read
+    }
+
+    /// Fills `buffer` with the next bytes, all of it or up to the end; 0 is the end.
+    ///
+    /// # Errors
+    /// [`SourceError`]: `changed` where the file ends before its size, `io`.
+    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        let wanted = usize::try_from(self.remaining())
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let mut filled = 0;
+        while filled < wanted {
+            match rustix::io::read(&self.file, &mut buffer[filled..wanted]) {
+                Ok(0) => return Err(self.changed("it was truncated")),
+                Ok(n) => filled += n,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(io_error("read", self.path.clone(), errno)),
+            }
+        }
+        self.read += filled as u64;
+        Ok(filled)
+    }
+
+    /// Whether the file is still the one that was opened, as far as its size and its time of
+    /// modification can tell. What was read is in any case held to its digest.
+    ///
+    /// # Errors
+    /// [`SourceError`]: `changed`, `io`.
+    pub fn unchanged(&self) -> Result<(), SourceError> {
+        let now = rustix::fs::fstat(&self.file)
+            .map_err(|errno| io_error("examine", self.path.clone(), errno))?;
+        if now.st_size > self.opened.st_size {
+            return Err(self.changed("it grew"));
+        }
+        if now.st_size < self.opened.st_size {
+            return Err(self.changed("it was truncated"));
+        }
+        if (now.st_mtime, now.st_mtime_nsec) != (self.opened.st_mtime, self.opened.st_mtime_nsec) {
+            return Err(self.changed("it was written to"));
+        }
+        Ok(())
+    }
+
+    fn changed(&self, reason: &'static str) -> SourceError {
+        SourceError::Changed {
+            path: self.path.clone(),
+            reason,
+        }
+    }
+}
+
+/// The kernel's refusal of `action`.
+pub(crate) fn io_error(
+    action: &'static str,
+    path: PathBuf,
+    error: impl Into<io::Error>,
+) -> SourceError {
+    SourceError::Io {
+        action,
+        path,
+        error: error.into(),
+    }
+}
