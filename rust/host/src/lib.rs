@@ -1,1 +1,18 @@
 //! Starting, watching and replacing workers.
+//!
+//! One thread per model, the supervisor, spawns the worker, reads its frames, hands them to the
+//! streams of their requests, and watches every deadline. What a worker sends is hostile: it is held
+//! to the rules of the protocol's `SPEC.md`, and a worker that breaks one is killed and replaced.
+#![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod model;
+mod stream;
+mod update;
+
+pub use config::{Config, executable};
+pub use error::{CODES, Death, HostError, Stage};
+pub use model::Model;
+pub use stream::Stream;
+pub use update::Update;

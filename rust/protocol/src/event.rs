@@ -7,7 +7,7 @@ use crate::{Fault, Report, order::Private};
 /// A frame from a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// What is in force; sent before one byte of the image is parsed.
+    /// What is in force; sent before one byte of the image is parsed. `SeccompServe` isn't yet.
     Locked(Report),
     /// The model is loaded and requests are taken.
     Ready(Box<Ready>),
@@ -62,6 +62,8 @@ pub struct Ready {
     pub chat: Option<Fault>,
     /// Compute threads in use.
     pub threads: u32,
+    /// What is in force from here on: the rows of `Locked`, and `SeccompServe`.
+    pub report: Report,
     /// Microseconds from reading `Start` to the sandbox being in force.
     pub lock_micros: u64,
     /// Microseconds in llama.cpp: parsing the image and making the context.

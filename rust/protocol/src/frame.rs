@@ -45,13 +45,10 @@ pub fn encode<T: Serialize>(
     out.extend_from_slice(&[0; PREFIX]);
     let mut buffer = std::mem::take(out);
     // postcard can't fail on a growing vector of types without unsized maps; treat it as malformed.
-    match postcard::to_extend(message, Tail(&mut buffer)) {
-        Ok(_) => {}
-        Err(_) => {
-            buffer.truncate(start);
-            *out = buffer;
-            return Err(FrameError::Malformed);
-        }
+    if postcard::to_extend(message, Tail(&mut buffer)).is_err() {
+        buffer.truncate(start);
+        *out = buffer;
+        return Err(FrameError::Malformed);
     }
     let length = buffer.len() - start - PREFIX;
     if length > bound {
@@ -106,6 +103,7 @@ impl<R: Read> Decoder<R> {
     ///
     /// # Errors
     /// Every [`FrameError`]; the stream is of no more use after one.
+    #[allow(clippy::should_implement_trait)] // The kind of message is the caller's at each step.
     pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let mut prefix = [0; PREFIX];
         let mut filled = 0;

@@ -1,0 +1,241 @@
+//! Why a model can't be started, or a request not be served.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use strongroom_protocol::{Fault, LayerName};
+
+/// Every code that this crate adds; the worker's own are `FaultCode::ALL`.
+pub const CODES: &[&str] = &[
+    "load.cancelled",
+    "load.timeout",
+    "option.out_of_range",
+    "prompt.too_long",
+    "request.busy",
+    "request.deadline",
+    "request.unloaded",
+    "router.forked",
+    "sandbox.unavailable",
+    "worker.aborted",
+    "worker.crashed",
+    "worker.exited",
+    "worker.killed",
+    "worker.not_started",
+    "worker.out_of_memory",
+    "worker.over_time",
+    "worker.protocol",
+    "worker.violation",
+];
+
+/// Why a model can't be started, or a request not be served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// No process could be made of the executable.
+    #[error("the worker {path:?} can't be started: {reason}")]
+    NotStarted {
+        /// The executable.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// This machine can't enforce what the isolation requires.
+    #[error("{message}")]
+    Isolation {
+        /// The sandbox's own code.
+        code: &'static str,
+        /// The sandbox's own words.
+        message: String,
+        /// The sandbox's own advice.
+        next_step: String,
+    },
+    /// The worker runs without a layer that the isolation requires.
+    #[error("the sandbox's layer {} is not in force in the worker", .0.as_str())]
+    Layer(LayerName),
+    /// The worker was not ready in time.
+    #[error("the model was not loaded within {timeout:?}")]
+    LoadTimeout {
+        /// `load_timeout`.
+        timeout: Duration,
+    },
+    /// The caller gave up while the model was loading.
+    #[error("loading the model was cancelled")]
+    LoadCancelled,
+    /// The worker refused, in its own words.
+    #[error("{}", .0.detail)]
+    Refused(Fault),
+    /// The worker died, or had to be killed.
+    #[error("the worker {death} while {stage}")]
+    Worker {
+        /// Of what.
+        death: Death,
+        /// What it was doing.
+        stage: Stage,
+    },
+    /// More text than a worker is ever sent.
+    #[error("the text has {bytes} bytes, over the bound of {bound}")]
+    TextTooLong {
+        /// All messages together.
+        bytes: usize,
+        /// `MAX_TEXT`.
+        bound: usize,
+    },
+    /// An option that no model could take.
+    #[error("{option} is out of range: {reason}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// As many requests are held as the settings allow.
+    #[error("{limit} requests are already held")]
+    Busy {
+        /// `concurrent_requests`.
+        limit: u32,
+    },
+    /// The deadline passed before a worker took the request.
+    #[error("the request's deadline passed while it waited for a worker")]
+    Deadline,
+    /// The model was unloaded.
+    #[error("the model was unloaded")]
+    Unloaded,
+    /// The process was forked after the model was loaded.
+    #[error("the model was loaded by another process, before a fork")]
+    Forked,
+}
+
+impl HostError {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotStarted { .. } => "worker.not_started",
+            Self::Isolation { code, .. } => code,
+            Self::Layer(_) => "sandbox.unavailable",
+            Self::LoadTimeout { .. } => "load.timeout",
+            Self::LoadCancelled => "load.cancelled",
+            Self::Refused(fault) => fault.code.as_str(),
+            Self::Worker { death, .. } => death.code(),
+            Self::TextTooLong { .. } => "prompt.too_long",
+            Self::Option { .. } => "option.out_of_range",
+            Self::Busy { .. } => "request.busy",
+            Self::Deadline => "request.deadline",
+            Self::Unloaded => "request.unloaded",
+            Self::Forked => "router.forked",
+        }
+    }
+
+    /// What the caller can do about it.
+    pub fn next_step(&self) -> &str {
+        match self {
+            Self::NotStarted { .. } => {
+                "reinstall strongroom: the worker is part of its wheel, and must be executable"
+            }
+            Self::Isolation { next_step, .. } => next_step,
+            Self::Layer(_) => "run `strongroom doctor` to see what this machine can enforce",
+            Self::LoadTimeout { .. } => "raise the load timeout, or load a smaller model",
+            Self::Refused(fault) => fault.code.next_step(),
+            Self::Worker { death, .. } => death.next_step(),
+            Self::TextTooLong { .. } => "shorten the text",
+            Self::Option { .. } => "see the option's documented range",
+            Self::Busy { .. } => "try again later, or raise concurrent_requests",
+            Self::Deadline => "raise timeout, or send fewer requests at once",
+            Self::LoadCancelled | Self::Unloaded => "load the model again",
+            Self::Forked => "make a Router of its own in each process, after the fork",
+        }
+    }
+}
+
+/// What a worker was doing when it died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Locking itself in.
+    Locking,
+    /// Parsing the image.
+    Loading,
+    /// Serving requests.
+    Serving,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Locking => "it locked itself in",
+            Self::Loading => "it loaded the model",
+            Self::Serving => "it served requests",
+        })
+    }
+}
+
+/// What a worker died of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Death {
+    /// SIGKILL, or another signal that somebody else sent.
+    Killed(&'static str),
+    /// llama.cpp found its own state broken.
+    Aborted,
+    /// It needed more memory than it has.
+    OutOfMemory,
+    /// It used up its processor time, or was killed for a missed deadline.
+    OverTime(&'static str),
+    /// A system call that the sandbox forbids.
+    Violation,
+    /// A signal of a broken program, or a panic.
+    Crashed(&'static str),
+    /// It broke the protocol, and was killed.
+    Protocol(&'static str),
+    /// It left by itself, with this code; `None` where another part of the program took it.
+    Exited(Option<i32>),
+}
+
+impl Death {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Killed(_) => "worker.killed",
+            Self::Aborted => "worker.aborted",
+            Self::OutOfMemory => "worker.out_of_memory",
+            Self::OverTime(_) => "worker.over_time",
+            Self::Violation => "worker.violation",
+            Self::Crashed(_) => "worker.crashed",
+            Self::Protocol(_) => "worker.protocol",
+            Self::Exited(_) => "worker.exited",
+        }
+    }
+
+    const fn next_step(&self) -> &'static str {
+        match self {
+            Self::Killed(_) => {
+                "try again: the worker is replaced; if it stays, see who kills it (memory pressure, an operator)"
+            }
+            Self::Aborted | Self::Crashed(_) => {
+                "try again: the worker is replaced; if it stays, report the model's digest and this message"
+            }
+            Self::OutOfMemory => "raise memory_limit, or lower context_length",
+            Self::OverTime(_) => "raise timeout, or ask for fewer tokens",
+            Self::Violation => {
+                "treat the model as hostile until you know better; report its digest and this message"
+            }
+            Self::Protocol(_) => {
+                "treat the model as hostile until you know better; check that worker and module are of one version"
+            }
+            Self::Exited(_) => {
+                "try again: the worker is replaced; if it stays, report this message"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Killed(signal) => write!(f, "was killed by {signal}"),
+            Self::Aborted => f.write_str("was aborted by llama.cpp"),
+            Self::OutOfMemory => f.write_str("ran out of memory"),
+            Self::OverTime(what) => write!(f, "was over time ({what})"),
+            Self::Violation => f.write_str("made a system call that its sandbox forbids"),
+            Self::Crashed(how) => write!(f, "crashed ({how})"),
+            Self::Protocol(rule) => write!(f, "broke the protocol ({rule})"),
+            Self::Exited(Some(code)) => write!(f, "left with exit code {code}"),
+            Self::Exited(None) => f.write_str("left, and its exit code was lost"),
+        }
+    }
+}
