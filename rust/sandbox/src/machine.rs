@@ -1,0 +1,220 @@
+//! What this machine can enforce, and how much of it is ours.
+
+mod cgroup;
+mod cpu;
+mod swap;
+
+use std::fs;
+use std::path::Path;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use strongroom_protocol::Isolation;
+
+pub use cgroup::Quota;
+pub use cpu::Cpu;
+pub use swap::Swap;
+
+use crate::{SandboxError, cores, landlock, seccomp};
+
+/// What was found. Nothing in this process is changed by finding it.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The kernel's release, as `uname -r` says.
+    pub kernel: String,
+    /// The version of Landlock; 0 if there is none.
+    pub landlock: u32,
+    /// What seccomp lacks of what is needed; `None` if nothing.
+    pub seccomp_lacks: Option<&'static str>,
+    /// Whether resource limits can be set.
+    pub rlimits: bool,
+    /// Whether anonymous memory can be sealed.
+    pub memfd_seals: bool,
+    /// Bytes that may be locked into memory; `None` is no limit.
+    pub lockable: Option<u64>,
+    /// Swap in use.
+    pub swap: Swap,
+    /// Instruction sets.
+    pub cpu: Cpu,
+    /// Processors that this process may run on, by number, ascending.
+    pub cores: Vec<u32>,
+    /// The control groups' share of processor time.
+    pub quota: Quota,
+}
+
+/// One row of `strongroom doctor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capability {
+    /// A stable word.
+    pub name: &'static str,
+    /// What was found.
+    pub value: String,
+    /// Whether it does for `isolation="process"`; `None` where nothing depends on it.
+    pub ok: Option<bool>,
+    /// What it is for, or what to do.
+    pub detail: String,
+}
+
+/// Looks at the machine.
+pub fn probe() -> Machine {
+    Machine {
+        kernel: rustix::system::uname()
+            .release()
+            .to_string_lossy()
+            .into_owned(),
+        landlock: landlock::version(),
+        seccomp_lacks: seccomp::lacking(),
+        rlimits: rlimits_settable(),
+        memfd_seals: memfd_sealable(),
+        lockable: getrlimit(Resource::Memlock).current,
+        swap: Swap::read(fs::read_to_string("/proc/swaps")),
+        cpu: Cpu::detect(),
+        cores: cores::allowed().unwrap_or_default(),
+        quota: Quota::read(Path::new("/proc/self"), Path::new("/sys/fs/cgroup")),
+    }
+}
+
+/// Refuses an isolation that `machine` can't give.
+///
+/// # Errors
+/// [`SandboxError::SeccompAbsent`], [`SandboxError::RlimitsAbsent`],
+/// [`SandboxError::LandlockAbsent`], [`SandboxError::SwapPresent`].
+pub fn require(isolation: Isolation, machine: &Machine) -> Result<(), SandboxError> {
+    if isolation == Isolation::DangerNone {
+        return Ok(());
+    }
+    if let Some(lacking) = machine.seccomp_lacks {
+        return Err(SandboxError::SeccompAbsent { lacking });
+    }
+    if !machine.rlimits {
+        return Err(SandboxError::RlimitsAbsent);
+    }
+    let needed = landlock::needed(isolation);
+    if machine.landlock < needed {
+        return Err(SandboxError::LandlockAbsent {
+            needed,
+            found: machine.landlock,
+        });
+    }
+    if isolation == Isolation::Maximum && machine.swap != Swap::None {
+        return Err(SandboxError::SwapPresent {
+            devices: machine.swap.to_string(),
+        });
+    }
+    Ok(())
+}
+
+impl Machine {
+    /// Processors that are really free for computing: what the affinity grants, cut to whole
+    /// processors of the quota; at least 1.
+    pub fn cores_free(&self) -> usize {
+        let granted = self.cores.len();
+        self.quota
+            .whole_cores()
+            .map_or(granted, |quota| granted.min(quota))
+            .max(1)
+    }
+
+    /// The first `wanted` of the processors, or all when there are fewer: the affinity of a worker.
+    pub fn first_cores(&self, wanted: usize) -> Vec<u32> {
+        self.cores.iter().copied().take(wanted.max(1)).collect()
+    }
+
+    /// The rows of `strongroom doctor`.
+    pub fn capabilities(&self) -> Vec<Capability> {
+        let row = |name, value: String, ok, detail: &str| Capability {
+            name,
+            value,
+            ok,
+            detail: detail.to_owned(),
+        };
+        let yes = |holds: bool| (if holds { "yes" } else { "no" }).to_owned();
+        let landlock = match self.landlock {
+            0 => (
+                "absent".to_owned(),
+                "needs kernel 5.13 with landlock among its security modules",
+            ),
+            found @ 1..landlock::SCOPES => (
+                format!("ABI {found}"),
+                "files; isolation=\"maximum\" needs ABI 6 (kernel 6.12)",
+            ),
+            found => (
+                format!("ABI {found}"),
+                "files, TCP, signals, abstract sockets",
+            ),
+        };
+        vec![
+            row("kernel", self.kernel.clone(), None, ""),
+            row("landlock", landlock.0, Some(self.landlock > 0), landlock.1),
+            row(
+                "seccomp",
+                self.seccomp_lacks
+                    .map_or_else(|| "yes".to_owned(), |lacking| format!("lacks {lacking}")),
+                Some(self.seccomp_lacks.is_none()),
+                "allow-lists on all threads, anything else kills",
+            ),
+            row(
+                "rlimits",
+                yes(self.rlimits),
+                Some(self.rlimits),
+                "memory, processes, files, processor time",
+            ),
+            row(
+                "memfd",
+                yes(self.memfd_seals),
+                Some(self.memfd_seals),
+                "sealed images in anonymous memory",
+            ),
+            row(
+                "locked memory",
+                self.lockable
+                    .map_or_else(|| "unlimited".to_owned(), |bytes| format!("{bytes} bytes")),
+                None,
+                "RLIMIT_MEMLOCK",
+            ),
+            row(
+                "swap",
+                self.swap.to_string(),
+                None,
+                "isolation=\"maximum\" needs none",
+            ),
+            row(
+                "cpu",
+                self.cpu.to_string(),
+                Some(self.cpu.avx2()),
+                "the worker needs AVX2; one with AVX-512 is used where the wheel has it",
+            ),
+            row(
+                "cores",
+                format!("{} of {}", self.cores_free(), self.cores.len()),
+                Some(!self.cores.is_empty()),
+                &format!("really free of those granted; quota: {}", self.quota),
+            ),
+        ]
+    }
+}
+
+/// Sets each limit that a worker needs to what it is already.
+fn rlimits_settable() -> bool {
+    [
+        Resource::As,
+        Resource::Core,
+        Resource::Cpu,
+        Resource::Fsize,
+        Resource::Nofile,
+        Resource::Nproc,
+        Resource::Stack,
+    ]
+    .into_iter()
+    .all(|resource| setrlimit(resource, getrlimit(resource)).is_ok())
+}
+
+fn memfd_sealable() -> bool {
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    memfd_create("probe", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+        .and_then(|fd| {
+            fcntl_add_seals(&fd, seals)?;
+            fcntl_get_seals(&fd)
+        })
+        .is_ok_and(|found| found.contains(seals))
+}
