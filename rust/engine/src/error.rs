@@ -1,0 +1,104 @@
+//! What the engine refuses.
+
+use strongroom_protocol::{Fault, FaultCode};
+
+/// A refusal. None holds text of a request.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// llama.cpp refused the image.
+    #[error("llama.cpp refused the model: {detail}")]
+    Load {
+        /// What llama.cpp logged: printable, bounded, from the file.
+        detail: String,
+    },
+    /// The context can't be made.
+    #[error("the context can't be made: {detail}")]
+    Context {
+        /// Why.
+        detail: String,
+    },
+    /// The prompt has no tokens.
+    #[error("the prompt is empty")]
+    PromptEmpty,
+    /// The prompt leaves no room for an answer.
+    #[error("the prompt of {size} leaves no room in the context of {context} tokens")]
+    PromptTooLong {
+        /// Tokens or bytes, with the unit.
+        size: String,
+        /// Tokens that the context holds.
+        context: u32,
+    },
+    /// The text is over the bound of the protocol.
+    #[error("the text of {bytes} bytes is over the bound of {bound}")]
+    TextTooLong {
+        /// Bytes given.
+        bytes: usize,
+        /// Bytes allowed.
+        bound: usize,
+    },
+    /// An option is outside of its range.
+    #[error("{name} must be {range}")]
+    Option {
+        /// The option, as the Python API spells it.
+        name: &'static str,
+        /// Its range, in words.
+        range: String,
+    },
+    /// The queue is full.
+    #[error("{limit} requests are in the worker already")]
+    Busy {
+        /// Requests that the worker holds.
+        limit: usize,
+    },
+    /// The deadline passed.
+    #[error("the request's deadline passed")]
+    Deadline,
+    /// llama.cpp could not decode.
+    #[error("decoding failed: {detail}")]
+    Decode {
+        /// Why.
+        detail: String,
+    },
+    /// There is no chat template.
+    #[error("the model has no chat template")]
+    TemplateMissing,
+    /// The chat template was refused before.
+    #[error("{}", .0.detail)]
+    Template(Fault),
+}
+
+impl EngineError {
+    /// Which fault of the protocol it is.
+    pub fn fault_code(&self) -> FaultCode {
+        match self {
+            Self::Load { .. } => FaultCode::Load,
+            Self::Context { .. } => FaultCode::Context,
+            Self::PromptEmpty => FaultCode::PromptEmpty,
+            Self::PromptTooLong { .. } | Self::TextTooLong { .. } => FaultCode::PromptTooLong,
+            Self::Option { .. } => FaultCode::Option,
+            Self::Busy { .. } => FaultCode::Busy,
+            Self::Deadline => FaultCode::Deadline,
+            Self::Decode { .. } => FaultCode::Decode,
+            Self::TemplateMissing => FaultCode::TemplateMissing,
+            Self::Template(fault) => fault.code,
+        }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.fault_code().as_str()
+    }
+
+    /// What the caller can do about it.
+    pub fn next_step(&self) -> &'static str {
+        self.fault_code().next_step()
+    }
+
+    /// As it travels to the host.
+    pub fn fault(&self) -> Fault {
+        let mut detail = self.to_string();
+        let end = detail.floor_char_boundary(Fault::MAX_DETAIL);
+        detail.truncate(end);
+        Fault::new(self.fault_code(), detail)
+    }
+}

@@ -1,0 +1,312 @@
+//! A model's tokens.
+
+use std::ffi::CStr;
+
+use llama_cpp_sys_2 as sys;
+use strongroom_protocol::MAX_TEXT;
+
+use crate::{EngineError, Model, Token, ffi};
+
+/// A token that text of a tenant must never become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlToken {
+    /// Its id.
+    pub id: Token,
+    /// As a template writes it.
+    pub text: String,
+    /// It swallows the white space before it.
+    pub strips_left: bool,
+    /// It swallows the white space after it.
+    pub strips_right: bool,
+}
+
+/// The vocabulary of a model.
+#[derive(Debug, Clone)]
+pub struct Vocabulary {
+    pointer: *const sys::llama_vocab,
+    size: u32,
+    bos: Option<Token>,
+    eos: Option<Token>,
+    adds_bos: bool,
+    longest_piece: usize,
+    /// By id: whether the token is a control token or the unknown token.
+    control: Vec<bool>,
+    control_tokens: Vec<ControlToken>,
+    // Keeps `pointer` alive.
+    _model: Model,
+}
+
+impl Vocabulary {
+    pub(crate) fn of(model: &Model) -> Result<Self, EngineError> {
+        let refused = |detail: &str| EngineError::Load {
+            detail: detail.to_owned(),
+        };
+        // SAFETY: the model is loaded; the vocabulary is a part of it.
+        let pointer = unsafe { sys::llama_model_get_vocab(model.as_ptr()) };
+        if pointer.is_null() {
+            return Err(refused("the model has no vocabulary"));
+        }
+        // SAFETY: `pointer` is valid; the call only reads.
+        if unsafe { sys::llama_vocab_type(pointer) } == sys::LLAMA_VOCAB_TYPE_NONE {
+            return Err(refused("the model has no tokenizer"));
+        }
+        // SAFETY: as above.
+        let size = unsafe { sys::llama_vocab_n_tokens(pointer) };
+        let size = u32::try_from(size)
+            .ok()
+            .filter(|&size| size > 0)
+            .ok_or_else(|| refused("the vocabulary is empty"))?;
+        let within = |id: sys::llama_token| u32::try_from(id).ok().filter(|&id| id < size);
+        // SAFETY: as above.
+        let bos = within(unsafe { sys::llama_vocab_bos(pointer) });
+        // SAFETY: as above.
+        let eos = within(unsafe { sys::llama_vocab_eos(pointer) });
+        // SAFETY: as above.
+        let adds_bos = unsafe { sys::llama_vocab_get_add_bos(pointer) };
+        let mut vocabulary = Self {
+            pointer,
+            size,
+            bos,
+            eos,
+            adds_bos,
+            longest_piece: 0,
+            control: vec![false; size as usize],
+            control_tokens: Vec::new(),
+            _model: model.clone(),
+        };
+        vocabulary.survey();
+        Ok(vocabulary)
+    }
+
+    /// Reads every token once.
+    fn survey(&mut self) {
+        let mut piece = Vec::new();
+        for id in 0..self.size {
+            let attributes = self.attributes(id);
+            self.write_piece(id, true, &mut piece);
+            self.longest_piece = self.longest_piece.max(piece.len());
+            if attributes & (sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_UNKNOWN) == 0 {
+                continue;
+            }
+            self.control[id as usize] = true;
+            let text = self.text(id);
+            if attributes & sys::LLAMA_TOKEN_ATTR_CONTROL != 0 && !text.is_empty() {
+                self.control_tokens.push(ControlToken {
+                    id,
+                    text,
+                    strips_left: attributes & sys::LLAMA_TOKEN_ATTR_LSTRIP != 0,
+                    strips_right: attributes & sys::LLAMA_TOKEN_ATTR_RSTRIP != 0,
+                });
+            }
+        }
+    }
+
+    /// Tokens in it.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// The token that begins a text.
+    pub fn bos(&self) -> Option<Token> {
+        self.bos
+    }
+
+    /// The token that ends a text.
+    pub fn eos(&self) -> Option<Token> {
+        self.eos
+    }
+
+    /// Whether the model wants [`Self::bos`] before a prompt.
+    pub fn adds_bos(&self) -> bool {
+        self.adds_bos
+    }
+
+    /// Bytes of the longest piece: a text of n bytes has at least n divided by this many tokens.
+    pub fn longest_piece(&self) -> usize {
+        // A character that is in no piece may become the unknown token: four bytes at most.
+        self.longest_piece.max(4)
+    }
+
+    /// The control tokens, by id.
+    pub fn control_tokens(&self) -> &[ControlToken] {
+        &self.control_tokens
+    }
+
+    /// Whether `token` is a control token or the unknown token.
+    pub fn is_control(&self, token: Token) -> bool {
+        self.control.get(token as usize).copied().unwrap_or(true)
+    }
+
+    /// Whether `token` ends an answer.
+    pub fn is_end_of_generation(&self, token: Token) -> bool {
+        // SAFETY: the vocabulary is alive; llama.cpp looks the id up in a set.
+        token < self.size && unsafe { sys::llama_vocab_is_eog(self.pointer, token.cast_signed()) }
+    }
+
+    /// Bytes that `token` stands for in an answer; nothing for a control token.
+    pub fn piece(&self, token: Token) -> Vec<u8> {
+        let mut piece = Vec::new();
+        self.write_piece(token, false, &mut piece);
+        piece
+    }
+
+    /// The tokens of `text`, with BOS first if the model wants one. What looks like a control token
+    /// in it is text like any other.
+    ///
+    /// # Errors
+    /// [`EngineError::TextTooLong`] over [`MAX_TEXT`].
+    pub fn tokenize(&self, text: &str) -> Result<Vec<Token>, EngineError> {
+        let mut tokens = Vec::new();
+        if let Some(bos) = self.bos.filter(|_| self.adds_bos) {
+            tokens.push(bos);
+        }
+        tokens.extend(self.tokenize_plain(text)?);
+        Ok(tokens)
+    }
+
+    /// The tokens of `text` alone; none of them is a control token.
+    ///
+    /// # Errors
+    /// [`EngineError::TextTooLong`] over [`MAX_TEXT`].
+    pub fn tokenize_plain(&self, text: &str) -> Result<Vec<Token>, EngineError> {
+        let tokens = self.raw_tokens(text, false)?;
+        if !tokens.iter().any(|&token| self.is_written_control(token)) {
+            return Ok(tokens);
+        }
+        // Merging can spell a control token out of plain pieces ("<", "s", ">"). Such a token is
+        // replaced by its characters, each tokenized alone.
+        let mut safe = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            if self.is_written_control(token) {
+                self.spell(&self.text(token), &mut safe)?;
+            } else {
+                safe.push(token);
+            }
+        }
+        Ok(safe)
+    }
+
+    /// As llama.cpp tokenizes a text in which it parses control tokens. Only for texts that no
+    /// tenant wrote, and as the reference in tests.
+    ///
+    /// # Errors
+    /// [`EngineError::TextTooLong`] over [`MAX_TEXT`].
+    pub fn danger_tokenize_parsing_control(&self, text: &str) -> Result<Vec<Token>, EngineError> {
+        self.raw_tokens(text, true)
+    }
+
+    /// A control token that text can spell: not the unknown token, which stands for what has none.
+    fn is_written_control(&self, token: Token) -> bool {
+        self.is_control(token)
+            && self
+                .control_tokens
+                .binary_search_by_key(&token, |control| control.id)
+                .is_ok()
+    }
+
+    fn spell(&self, text: &str, into: &mut Vec<Token>) -> Result<(), EngineError> {
+        let mut buffer = [0; 4];
+        for character in text.chars() {
+            let tokens = self.raw_tokens(character.encode_utf8(&mut buffer), false)?;
+            into.extend(tokens.into_iter().filter(|&token| !self.is_written_control(token)));
+        }
+        Ok(())
+    }
+
+    fn raw_tokens(&self, text: &str, parse_control: bool) -> Result<Vec<Token>, EngineError> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let length = i32::try_from(text.len())
+            .ok()
+            .filter(|_| text.len() <= 4 * MAX_TEXT)
+            .ok_or(EngineError::TextTooLong {
+                bytes: text.len(),
+                bound: MAX_TEXT,
+            })?;
+        // Most tokenizers give at most one token per byte, and one for a leading space.
+        let mut tokens = vec![0_i32; text.len() + 2];
+        loop {
+            let capacity = i32::try_from(tokens.len()).unwrap_or(i32::MAX);
+            // SAFETY: `text` has `length` bytes, `tokens` room for `capacity`.
+            let count = unsafe {
+                ffi::llama_tokenize(
+                    self.pointer,
+                    text.as_ptr().cast(),
+                    length,
+                    tokens.as_mut_ptr(),
+                    capacity,
+                    false,
+                    parse_control,
+                )
+            };
+            if let Ok(count) = usize::try_from(count) {
+                tokens.truncate(count);
+                break;
+            }
+            // The negative of the number needed.
+            let needed = count.unsigned_abs() as usize;
+            if needed <= tokens.len() || needed > 16 * MAX_TEXT {
+                return Err(EngineError::TextTooLong {
+                    bytes: text.len(),
+                    bound: MAX_TEXT,
+                });
+            }
+            tokens.resize(needed, 0);
+        }
+        Ok(tokens
+            .into_iter()
+            .filter_map(|token| u32::try_from(token).ok().filter(|&token| token < self.size))
+            .collect())
+    }
+
+    fn attributes(&self, token: Token) -> sys::llama_token_attr {
+        // SAFETY: the vocabulary is alive and the id inside it.
+        unsafe { ffi::llama_vocab_get_attr(self.pointer, token.cast_signed()) }
+    }
+
+    /// The token as the file spells it.
+    fn text(&self, token: Token) -> String {
+        // SAFETY: the vocabulary is alive and the id inside it.
+        let text = unsafe { ffi::llama_vocab_get_text(self.pointer, token.cast_signed()) };
+        if text.is_null() {
+            return String::new();
+        }
+        // SAFETY: llama.cpp returns a string that ends in NUL and lives as long as the model.
+        unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    fn write_piece(&self, token: Token, special: bool, piece: &mut Vec<u8>) {
+        piece.clear();
+        if token >= self.size {
+            return;
+        }
+        piece.resize(64, 0);
+        loop {
+            let capacity = i32::try_from(piece.len()).unwrap_or(i32::MAX);
+            // SAFETY: the id is inside the vocabulary and `piece` has room for `capacity` bytes.
+            let written = unsafe {
+                ffi::llama_token_to_piece(
+                    self.pointer,
+                    token.cast_signed(),
+                    piece.as_mut_ptr().cast(),
+                    capacity,
+                    0,
+                    special,
+                )
+            };
+            if let Ok(written) = usize::try_from(written) {
+                piece.truncate(written);
+                return;
+            }
+            let needed = written.unsigned_abs() as usize;
+            if needed <= piece.len() {
+                piece.clear();
+                return;
+            }
+            piece.resize(needed, 0);
+        }
+    }
+}
