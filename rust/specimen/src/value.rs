@@ -93,15 +93,15 @@ impl Value {
                 out.extend(kind::TEXT.to_le_bytes());
                 write_text(out, text);
             }
-            Self::U32s(values) => {
-                array(out, kind::U32, values, |out, v| out.extend(v.to_le_bytes()))
-            }
-            Self::I32s(values) => {
-                array(out, kind::I32, values, |out, v| out.extend(v.to_le_bytes()))
-            }
-            Self::F32s(values) => {
-                array(out, kind::F32, values, |out, v| out.extend(v.to_le_bytes()))
-            }
+            Self::U32s(values) => array(out, kind::U32, values, |out, v| {
+                out.extend(v.to_le_bytes());
+            }),
+            Self::I32s(values) => array(out, kind::I32, values, |out, v| {
+                out.extend(v.to_le_bytes());
+            }),
+            Self::F32s(values) => array(out, kind::F32, values, |out, v| {
+                out.extend(v.to_le_bytes());
+            }),
             Self::Bools(values) => array(out, kind::BOOL, values, |out, v| out.push(u8::from(*v))),
             Self::Texts(texts) => array(out, kind::TEXT, texts, |out, text| write_text(out, text)),
             Self::Raw(kind, bytes) => scalar(out, *kind, bytes),

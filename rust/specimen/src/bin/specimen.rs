@@ -1,6 +1,6 @@
 //! Writes generated models to disk.
 //!
-//! `specimen tiny OUT [spm|bpe]`, `specimen hostile DIRECTORY`.
+//! `specimen tiny OUT [spm|bpe]`, `specimen families DIRECTORY`, `specimen hostile DIRECTORY`.
 
 use std::{
     env,
@@ -9,9 +9,12 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use strongroom_specimen::{Vocabulary, hostile, split_part, tiny, tiny_without_template};
+use strongroom_specimen::{
+    Family, Vocabulary, draft, hostile, split_part, tiny, tiny_without_template,
+};
 
 const USAGE: &str = "usage: specimen (tiny | untemplated | split) OUT [spm | bpe]
+       specimen families DIRECTORY
        specimen hostile DIRECTORY";
 
 fn main() -> ExitCode {
@@ -40,8 +43,21 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
         "tiny" => fs::write(path, tiny(vocabulary))?,
         "untemplated" => fs::write(path, tiny_without_template(vocabulary))?,
         "split" => fs::write(path, split_part(vocabulary))?,
+        "families" => write_families(&path)?,
         "hostile" => write_hostile(&path)?,
         _ => return Err(USAGE.into()),
+    }
+    Ok(())
+}
+
+/// Writes one model of each family and vocabulary.
+fn write_families(directory: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(directory)?;
+    for family in Family::ALL {
+        for vocabulary in [Vocabulary::Spm, Vocabulary::Bpe] {
+            let name = format!("{family:?}-{vocabulary:?}.gguf").to_lowercase();
+            fs::write(directory.join(name), draft(family, vocabulary).write())?;
+        }
     }
     Ok(())
 }
