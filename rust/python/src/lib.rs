@@ -1,1 +1,32 @@
-//! `strongroom._core`.
+//! The Python module `strongroom._core`: the core's crates, one file each, and nothing of its own.
+//!
+//! Its surface is described in `python/strongroom/_core.pyi`. Errors cross in `errors`, the GIL is
+//! released in `detach`; no other file does either.
+#![forbid(unsafe_code)]
+// pyo3 hands arguments over by value, and what is a keyword in Python is an argument here.
+#![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
+
+mod arguments;
+mod detach;
+mod doctor;
+mod errors;
+mod gguf;
+mod image;
+mod inspect;
+mod model;
+mod stream;
+
+/// The Rust core. Use `strongroom`, which puts words for people around it.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::{
+        doctor::{Capability, doctor},
+        errors::error_codes,
+        gguf::{Finding, Header, SpecialToken, Tokenizer},
+        image::Image,
+        inspect::{Inspection, inspect},
+        model::{Layer, Model},
+        stream::{Began, Finished, Piece, Stream},
+    };
+}

@@ -1,0 +1,215 @@
+//! A model that is loaded in a worker.
+
+use std::{path::PathBuf, sync::Arc};
+
+use pyo3::{prelude::*, types::PyString};
+use strongroom_host::Config;
+use strongroom_protocol::{Generate, LayerState, Ready, Sampling};
+
+use crate::{arguments, detach, errors::Error, image::Image, stream::Stream};
+
+/// One layer of a worker's sandbox.
+#[pyclass(frozen, get_all, module = "strongroom._core")]
+pub(crate) struct Layer {
+    name: &'static str,
+    state: &'static str,
+    detail: String,
+}
+
+/// A worker that serves one image, replaced when it dies. Safe to use from many threads.
+#[pyclass(frozen, module = "strongroom._core")]
+pub(crate) struct Model(Arc<strongroom_host::Model>);
+
+impl Model {
+    fn ready(&self) -> Result<Ready, Error> {
+        Ok(self.0.ready()?)
+    }
+}
+
+#[pymethods]
+impl Model {
+    /// Starts a worker and waits until it is ready.
+    #[staticmethod]
+    #[pyo3(signature = (image, *, directory, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, context_length, chat_template))]
+    fn start(
+        image: &Bound<'_, Image>,
+        directory: PathBuf,
+        isolation: &str,
+        address_space: &Bound<'_, PyAny>,
+        cores: &Bound<'_, PyAny>,
+        load_timeout: f64,
+        request_timeout: f64,
+        concurrent_requests: &Bound<'_, PyAny>,
+        context_length: Option<&Bound<'_, PyAny>>,
+        chat_template: Option<&Bound<'_, PyString>>,
+    ) -> Result<Self, Error> {
+        let refuse = Error::setting;
+        let config = Config {
+            isolation: arguments::isolation(isolation)?,
+            address_space: arguments::integer("address_space", address_space, refuse)?,
+            cores: arguments::integer("cores", cores, refuse)?,
+            load_timeout: arguments::seconds("load_timeout", load_timeout, refuse)?,
+            request_timeout: arguments::seconds("request_timeout", request_timeout, refuse)?,
+            concurrent_requests: arguments::integer(
+                "concurrent_requests",
+                concurrent_requests,
+                refuse,
+            )?,
+            context_length: context_length
+                .map(|value| arguments::integer("context_length", value, refuse))
+                .transpose()?,
+            chat_template: chat_template
+                .map(|template| arguments::text("chat_template", template))
+                .transpose()?,
+            ..Config::new(strongroom_host::executable(&directory))
+        };
+        let sealed = image.get().sealed();
+        let model = detach::interruptible(image.py(), None, |caller| {
+            strongroom_host::Model::start_while(sealed, config, &mut || caller.go_on())
+        })?;
+        Ok(Self(Arc::new(model)))
+    }
+
+    /// The sandbox of the worker that serves now, as the worker found it in force.
+    fn report(&self) -> Result<Vec<Layer>, Error> {
+        let layers = self.0.report()?.layers;
+        Ok(layers
+            .into_iter()
+            .map(|layer| Layer {
+                name: layer.name.as_str(),
+                state: match layer.state {
+                    LayerState::InForce => "in_force",
+                    LayerState::Absent => "absent",
+                    LayerState::Off => "off",
+                },
+                detail: layer.detail,
+            })
+            .collect())
+    }
+
+    #[getter]
+    fn context_length(&self) -> Result<u32, Error> {
+        Ok(self.ready()?.context_length)
+    }
+
+    #[getter]
+    fn context_trained(&self) -> Result<u32, Error> {
+        Ok(self.ready()?.context_trained)
+    }
+
+    #[getter]
+    fn vocabulary_size(&self) -> Result<u32, Error> {
+        Ok(self.ready()?.vocabulary_size)
+    }
+
+    #[getter]
+    fn parameters(&self) -> Result<u64, Error> {
+        Ok(self.ready()?.parameters)
+    }
+
+    /// Compute threads.
+    #[getter]
+    fn threads(&self) -> Result<u32, Error> {
+        Ok(self.ready()?.threads)
+    }
+
+    /// Of the worker that serves now, or of the last one.
+    #[getter]
+    fn pid(&self) -> Result<u32, Error> {
+        Ok(self.0.pid()?)
+    }
+
+    /// Workers replaced.
+    #[getter]
+    fn restarts(&self) -> Result<u64, Error> {
+        Ok(self.0.restarts()?)
+    }
+
+    /// In llama.cpp: parsing the image and making the context.
+    #[getter]
+    fn load_seconds(&self) -> Result<f64, Error> {
+        Ok(crate::stream::seconds(self.ready()?.load_micros))
+    }
+
+    /// From the worker's first order to its sandbox in force.
+    #[getter]
+    fn lock_seconds(&self) -> Result<f64, Error> {
+        Ok(crate::stream::seconds(self.ready()?.lock_micros))
+    }
+
+    /// Code and detail of why a conversation will be refused, where it will.
+    #[getter]
+    fn chat_refusal(&self) -> Result<Option<(&'static str, String)>, Error> {
+        let refusal = self.ready()?.chat;
+        Ok(refusal.map(|fault| (fault.code.as_str(), fault.detail)))
+    }
+
+    /// Asks for a continuation of text, or an answer to messages of (role, content, name).
+    #[pyo3(signature = (prompt, *, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, logit_bias, stop, max_tokens, timeout))]
+    fn generate(
+        &self,
+        py: Python<'_>,
+        prompt: &Bound<'_, PyAny>,
+        temperature: f32,
+        top_k: &Bound<'_, PyAny>,
+        top_p: f32,
+        min_p: f32,
+        repeat_penalty: f32,
+        presence_penalty: f32,
+        frequency_penalty: f32,
+        seed: &Bound<'_, PyAny>,
+        logit_bias: Vec<(Bound<'_, PyAny>, f32)>,
+        stop: Vec<Bound<'_, PyString>>,
+        max_tokens: Option<&Bound<'_, PyAny>>,
+        timeout: f64,
+    ) -> Result<Stream, Error> {
+        let refuse = Error::option;
+        let timeout = arguments::seconds("timeout", timeout, refuse)?;
+        let order = Generate {
+            request: 0, // The host numbers the requests.
+            prompt: arguments::prompt(prompt)?,
+            sampling: Sampling {
+                logit_bias: logit_bias
+                    .into_iter()
+                    .map(|(token, bias)| {
+                        Ok((arguments::integer("logit_bias", &token, refuse)?, bias))
+                    })
+                    .collect::<Result<_, Error>>()?,
+                repeat_penalty,
+                presence_penalty,
+                frequency_penalty,
+                top_k: arguments::integer("top_k", top_k, refuse)?,
+                top_p,
+                min_p,
+                temperature,
+                seed: arguments::integer("seed", seed, refuse)?,
+            },
+            max_tokens: max_tokens
+                .map(|value| arguments::integer("max_tokens", value, refuse))
+                .transpose()?,
+            stop: stop
+                .iter()
+                .map(|text| {
+                    let text = arguments::text("stop", text)
+                        .map_err(|_| refuse("stop", "holds a lone surrogate"))?;
+                    Ok(text.into())
+                })
+                .collect::<Result<_, Error>>()?,
+            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+        };
+        let stream = detach::run(py, || self.0.generate(order))?;
+        Ok(Stream::new(stream))
+    }
+
+    /// Ids of plain text; special tokens in it are not parsed. BOS as the model says.
+    fn tokenize(&self, text: &Bound<'_, PyString>) -> Result<Vec<u32>, Error> {
+        let model = Arc::clone(&self.0);
+        let plain = arguments::text("the text", text)?;
+        detach::abandonable(text.py(), move || model.tokenize(&plain))
+    }
+
+    /// Ends the worker and its requests. Again is nothing; other methods then raise.
+    fn close(&self, py: Python<'_>) -> Result<(), Error> {
+        Ok(detach::run(py, || self.0.close())?)
+    }
+}
