@@ -1,0 +1,137 @@
+"""Run language models from files that strangers made, in processes that can reach nothing.
+
+    from strongroom import Router
+
+    with Router() as router:
+        router.load("smol", "model.gguf", checksum="sha256:…")
+        print(router.chat("Why is the sky blue?", model="smol", max_tokens=64).text)
+
+The public names:
+
+- Router: loads models and puts requests to them, from any thread
+- AsyncRouter: the same methods, awaited
+- Stream: the pieces of an answer, from `Router.stream`
+- AsyncStream: the pieces of an answer, from `AsyncRouter.stream`
+- Message: one message of a conversation
+- MessageDict: a message as a plain dictionary
+- Prompt: what `chat` answers: a string or messages
+- Role: who speaks: system, user, assistant, tool
+- SamplingOptions: the keyword arguments of a request that choose tokens
+- Sampling: their meaning, ranges and defaults
+- Settings: what an operator decides, as one tree
+- Security: what is trusted, and what stands between a model and the machine
+- Sandboxing: what a worker may use of the machine
+- Limits: bounds on what callers ask for
+- Completion: a whole answer
+- Piece: some of an answer
+- Timings: where a request's time went
+- FinishReason: why an answer ended
+- ModelInfo: a loaded model, and the worker and sandbox that serve it
+- Layer: one layer of a worker's sandbox
+- inspect: digest and preflight of a file, without handing one byte to C++
+- Inspection: what `inspect` saw
+- Header: what a model's file says about itself
+- Tokenizer: what it says about its vocabulary
+- SpecialToken: a token with a role of its own
+- Finding: something that preflight noticed and does not refuse
+- doctor: what this machine can enforce
+- Capability: one row of `doctor`
+- StrongroomError: the root of the errors, each with `code`, `message` and `next_step`
+- SettingsError: an option of the settings is misspelt, malformed, or can't be enforced
+- OptionError: an option of a call is misspelt, of the wrong type, or out of range
+- SourceError: the file can't be read, or changed while it was read
+- ChecksumError: the checksum is malformed, or the file has another one
+- TrustError: nothing proves that the file is the one that was meant
+- PreflightError: the file is not a well-formed model
+- LoadError: llama.cpp couldn't load the model within its limits
+- SandboxError: this machine can't enforce the isolation
+- WorkerError: the worker died, or said something that is no answer
+- PromptError: the prompt is empty, malformed or too long
+- TemplateError: the chat template is missing, fails, or can't be trusted
+- RequestError: the request was refused, or missed its deadline
+- RouterError: the Router is closed, or has no such model
+"""
+
+from importlib.metadata import version as _version
+
+from strongroom._core import (
+    Capability,
+    Finding,
+    Header,
+    Inspection,
+    Layer,
+    SpecialToken,
+    Tokenizer,
+    doctor,
+)
+from strongroom.errors import (
+    ChecksumError,
+    LoadError,
+    OptionError,
+    PreflightError,
+    PromptError,
+    RequestError,
+    RouterError,
+    SandboxError,
+    SettingsError,
+    SourceError,
+    StrongroomError,
+    TemplateError,
+    TrustError,
+    WorkerError,
+)
+from strongroom.messages import Message, MessageDict, Prompt, Role
+from strongroom.models.inspection import inspect
+from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
+from strongroom.router.async_router import AsyncRouter
+from strongroom.router.router import Router
+from strongroom.router.stream import AsyncStream, Stream
+from strongroom.sampling import Sampling, SamplingOptions
+from strongroom.settings import Limits, Sandboxing, Security, Settings
+
+__all__ = [
+    "AsyncRouter",
+    "AsyncStream",
+    "Capability",
+    "ChecksumError",
+    "Completion",
+    "Finding",
+    "FinishReason",
+    "Header",
+    "Inspection",
+    "Layer",
+    "Limits",
+    "LoadError",
+    "Message",
+    "MessageDict",
+    "ModelInfo",
+    "OptionError",
+    "Piece",
+    "PreflightError",
+    "Prompt",
+    "PromptError",
+    "RequestError",
+    "Role",
+    "Router",
+    "RouterError",
+    "Sampling",
+    "SamplingOptions",
+    "SandboxError",
+    "Sandboxing",
+    "Security",
+    "Settings",
+    "SettingsError",
+    "SourceError",
+    "SpecialToken",
+    "Stream",
+    "StrongroomError",
+    "TemplateError",
+    "Timings",
+    "Tokenizer",
+    "TrustError",
+    "WorkerError",
+    "doctor",
+    "inspect",
+]
+
+__version__ = _version("strongroom")

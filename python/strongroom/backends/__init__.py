@@ -1,0 +1,1 @@
+"""What serves a model: one Protocol, a file for each way of keeping it."""

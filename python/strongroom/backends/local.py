@@ -1,0 +1,171 @@
+"""A model served by a sandboxed worker on this machine."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from strongroom import _core
+from strongroom.backends.backend import Began, Event, Finished
+from strongroom.errors import OptionError
+from strongroom.messages import Message
+from strongroom.quantities import seconds_of
+from strongroom.results import ModelInfo, Piece, Timings
+from strongroom.sampling import Sampling, out_of_range, whole
+from strongroom.settings import MAX_CONTEXT, Settings
+from strongroom.text import utf8_size
+
+__all__ = ["Local"]
+
+logger = logging.getLogger("strongroom.backends")
+
+WORKERS = Path(__file__).parent.parent
+"""Where the wheel puts the workers' executables."""
+
+
+def event_of(update: _core.Began | _core.Piece | _core.Finished) -> Event:
+    """Translate what the core says."""
+    match update:
+        case _core.Piece():
+            return Piece(update.text, update.tokens)
+        case _core.Began():
+            return Began(update.prompt_tokens)
+        case _core.Finished():
+            return Finished(
+                update.reason,
+                update.completion_tokens,
+                Timings(update.queue_seconds, update.prompt_seconds, update.decode_seconds),
+            )
+
+
+class LocalGeneration:
+    """The answer to one request, out of a worker."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: _core.Stream) -> None:
+        """Wrap the core's stream."""
+        self._stream = stream
+
+    def next(self) -> Event:
+        """Wait for what comes next."""
+        return event_of(self._stream.next())
+
+    def poll(self) -> Event | None:
+        """Return what `next()` would, or None where it would wait."""
+        update = self._stream.poll()
+        return None if update is None else event_of(update)
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when `poll()` has something."""
+        return self._stream.fileno()
+
+    def cancel(self) -> None:
+        """Stop decoding at the next step."""
+        self._stream.cancel()
+
+
+class Local:
+    """A model served by a worker, which is replaced when it dies."""
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        image: _core.Image,
+        settings: Settings,
+        *,
+        context_length: int | None,
+        chat_template: str | None,
+    ) -> None:
+        """Start a worker of `image` and wait until it is ready."""
+        if context_length is not None:
+            whole("context_length", context_length, 1, MAX_CONTEXT)
+        template: object = chat_template
+        if template is not None and (not isinstance(template, str) or utf8_size(template) is None):
+            raise OptionError("option.wrong_type", "chat_template must be text without lone surrogates")
+        security = settings.security
+        self._name = name
+        self._path = path
+        self._image = image
+        self._isolation = security.isolation
+        self._timeout = security.sandboxing.timeout_seconds
+        if security.isolation == "danger-none":
+            logger.warning('%r runs with isolation="danger-none": no layer of the sandbox is in force', name)
+        self._model = _core.Model.start(
+            image,
+            directory=str(WORKERS),
+            isolation=security.isolation,
+            address_space=security.sandboxing.address_space,
+            cores=security.sandboxing.cores,
+            load_timeout=settings.limits.load_timeout_seconds,
+            request_timeout=self._timeout,
+            concurrent_requests=settings.limits.concurrent_requests,
+            context_length=settings.limits.context_length if context_length is None else context_length,
+            chat_template=chat_template,
+        )
+
+    def info(self) -> ModelInfo:
+        """Describe the model, and the worker that serves it now."""
+        image, header, model = self._image, self._image.header, self._model
+        return ModelInfo(
+            name=self._name,
+            path=self._path,
+            digest=image.digest,
+            verified=image.verified,
+            size=image.size,
+            architecture=header.architecture,
+            parameters=model.parameters,
+            quantization=header.quantization,
+            context_length=model.context_length,
+            context_trained=model.context_trained,
+            vocabulary_size=model.vocabulary_size,
+            chat_refusal=model.chat_refusal,
+            findings=tuple(header.findings),
+            isolation=self._isolation,
+            sandbox=tuple(model.report()),
+            pid=model.pid,
+            restarts=model.restarts,
+            threads=model.threads,
+            image_seconds=image.seconds,
+            lock_seconds=model.lock_seconds,
+            load_seconds=model.load_seconds,
+        )
+
+    def generate(
+        self, prompt: str | Sequence[Message], sampling: Sampling, timeout: str | float | None
+    ) -> LocalGeneration:
+        """Ask the worker; returns at once."""
+        return LocalGeneration(
+            self._model.generate(
+                prompt if isinstance(prompt, str) else [(m.role, m.content, m.name) for m in prompt],
+                temperature=sampling.temperature,
+                top_k=sampling.top_k,
+                top_p=sampling.top_p,
+                min_p=sampling.min_p,
+                repeat_penalty=sampling.repeat_penalty,
+                presence_penalty=sampling.presence_penalty,
+                frequency_penalty=sampling.frequency_penalty,
+                seed=sampling.seed,
+                logit_bias=list(sampling.logit_bias.items()),
+                stop=list(sampling.stop),
+                max_tokens=sampling.max_tokens,
+                timeout=self._seconds(timeout),
+            )
+        )
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the ids of plain text."""
+        return self._model.tokenize(text)
+
+    def close(self) -> None:
+        """End the worker."""
+        self._model.close()
+
+    def _seconds(self, timeout: str | float | None) -> float:
+        """Check a request's timeout against the settings'."""
+        if timeout is None:
+            return self._timeout
+        seconds = seconds_of("timeout", timeout, OptionError, "option.out_of_range")
+        if seconds > self._timeout:
+            raise out_of_range("timeout", timeout, f"at most {self._timeout:g}s, as the settings say")
+        return seconds

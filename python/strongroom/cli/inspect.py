@@ -1,0 +1,117 @@
+"""`strongroom inspect`: what preflight sees, without handing one byte to C++."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from strongroom._core import Header, Inspection
+from strongroom.cli.loading import checking
+from strongroom.cli.terminal import json_of, note, plain, report, tables, write_json
+from strongroom.errors import StrongroomError
+from strongroom.models import inspection
+
+__all__ = ["inspect"]
+
+LONGEST = 400
+"""Characters of one text of the file that the table shows."""
+
+
+def inspect(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file.")],
+    *,
+    allow_architecture: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An architecture to let pass unchecked; may be repeated."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """Show what preflight sees of a model, without loading it. Exit code 1 where it is refused."""
+    try:
+        with checking(model, quiet=json) as progress:
+            seen = inspection.inspect(model, allow_architectures=allow_architecture or [], progress=progress)
+    except StrongroomError as error:
+        if json:
+            write_json(json_of(error))
+        report(error)
+        raise typer.Exit(1) from None
+    if json:
+        write_json(json_of_inspection(seen))
+    else:
+        tables().print(table_of(model, seen))
+    if seen.refusal is not None:
+        code, message = seen.refusal
+        note("error:", f"preflight refuses this file: {message} [{code}]", "bold red")
+        raise typer.Exit(1)
+
+
+def table_of(model: str, seen: Inspection) -> Table:
+    """Lay out an inspection; every text of the file is shown, not obeyed."""
+    table = Table(show_header=False, title=plain(model), title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+
+    def row(name: str, value: object, style: str = "") -> None:
+        text = str(value)
+        if len(text) > LONGEST:
+            text = f"{text[:LONGEST]}… ({len(text)} characters)"
+        table.add_row(name, plain(text, style))
+
+    row("digest", seen.digest)
+    row("size", f"{seen.size:,} bytes")
+    if seen.refusal is not None:
+        row("refused", "{1} [{0}]".format(*seen.refusal), "bold red")
+    if (header := seen.header) is not None:
+        row("format", f"GGUF {header.version}")
+        row("architecture", header.architecture)
+        row("name", header.name if header.name is not None else "not given")
+        row("parameters", f"{header.parameters:,}")
+        row("quantization", header.quantization)
+        row("context length", f"{header.context_length:,} tokens")
+        row("shape", f"{header.block_count} blocks, {header.embedding_length} wide")
+        row("tensors", f"{header.tensor_count}, and {header.metadata_count} keys")
+        tokenizer = header.tokenizer
+        kind = f"{tokenizer.model}, {tokenizer.pre}" if tokenizer.pre else tokenizer.model
+        row("tokenizer", f"{kind}, {tokenizer.vocabulary_size:,} tokens")
+        for token in tokenizer.special_tokens:
+            row(f"token {token.role}", f"{token.id} {token.text}")
+        row("chat template", header.chat_template if header.chat_template is not None else "none")
+        for finding in header.findings:
+            row("finding", f"{finding.message} [{finding.code}]", "yellow")
+        if not header.findings:
+            row("findings", "none", "green")
+    return table
+
+
+def json_of_inspection(seen: Inspection) -> dict[str, Any]:
+    """Return an inspection for programs."""
+    refusal = None if seen.refusal is None else {"code": seen.refusal[0], "message": seen.refusal[1]}
+    header = None if seen.header is None else json_of_header(seen.header)
+    return {"digest": seen.digest, "size": seen.size, "refusal": refusal, "header": header}
+
+
+def json_of_header(header: Header) -> dict[str, Any]:
+    """Return a header for programs."""
+    tokenizer = header.tokenizer
+    return {
+        "version": header.version,
+        "architecture": header.architecture,
+        "name": header.name,
+        "parameters": header.parameters,
+        "quantization": header.quantization,
+        "context_length": header.context_length,
+        "embedding_length": header.embedding_length,
+        "block_count": header.block_count,
+        "tensor_count": header.tensor_count,
+        "metadata_count": header.metadata_count,
+        "tokenizer": {
+            "model": tokenizer.model,
+            "pre": tokenizer.pre,
+            "vocabulary_size": tokenizer.vocabulary_size,
+            "special_tokens": [
+                {"role": token.role, "id": token.id, "text": token.text} for token in tokenizer.special_tokens
+            ],
+        },
+        "chat_template": header.chat_template,
+        "findings": [{"code": finding.code, "message": finding.message} for finding in header.findings],
+    }

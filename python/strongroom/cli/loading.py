@@ -1,0 +1,95 @@
+"""Loading a model in view: the digest as it is checked, then the sandbox's report."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.table import Table
+
+from strongroom._core import Layer
+from strongroom.cli.terminal import note, notes, plain
+from strongroom.models.trust import Progress as Callback
+from strongroom.results import ModelInfo
+from strongroom.router.router import Router
+from strongroom.settings import Settings
+
+__all__ = ["Load", "checking", "loaded", "sandbox_table", "summary"]
+
+STYLES = {"in_force": "green", "absent": "yellow", "off": "bold red"}
+
+
+@dataclass(frozen=True)
+class Load:
+    """What `run` and `doctor` load, and how."""
+
+    model: str
+    settings: Settings
+    checksum: str | None = None
+    chat_template: str | None = None
+    allow_architectures: Sequence[str] = ()
+
+
+@contextmanager
+def checking(what: str, *, quiet: bool = False) -> Iterator[Callback | None]:
+    """Show how far reading and hashing is, where standard error is a terminal."""
+    console = notes()
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(f"checking {plain(what).plain}", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield progress
+
+
+@contextmanager
+def loaded(load: Load, *, quiet: bool = False) -> Iterator[tuple[Router, ModelInfo, float]]:
+    """Load a model and say what was checked and what is in force; yields also the seconds it took."""
+    with Router(load.settings) as router:
+        start = time.perf_counter()
+        with checking(load.checksum or load.model, quiet=quiet) as progress:
+            info = router.load(
+                "model",
+                load.model,
+                checksum=load.checksum,
+                chat_template=load.chat_template,
+                allow_architectures=load.allow_architectures,
+                progress=progress,
+            )
+        seconds = time.perf_counter() - start
+        if not quiet:
+            show(info)
+        yield router, info, seconds
+
+
+def show(info: ModelInfo) -> None:
+    """Print the digest, the findings and the sandbox's report on standard error."""
+    read = f"({info.size / 1e6:.1f} MB in {info.image_seconds:.2f} s)"
+    if info.verified:
+        note("checked", f"{info.digest} {read}", "bold green")
+    else:
+        note("NOT CHECKED", f"{info.digest} {read}: nothing proves that this is the model", "bold red")
+    for finding in info.findings:
+        note("finding", f"{finding.message} [{finding.code}]", "yellow")
+    note("sandbox", f"{summary(info.sandbox)}, isolation {info.isolation}, worker {info.pid}")
+    notes().print(sandbox_table(info.sandbox))
+
+
+def summary(layers: Sequence[Layer]) -> str:
+    """Count the layers in force."""
+    return f"{sum(layer.state == 'in_force' for layer in layers)} of {len(layers)} layers in force"
+
+
+def sandbox_table(layers: Sequence[Layer]) -> Table:
+    """Lay out the sandbox's report."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    for layer in layers:
+        state = plain(layer.state.replace("_", " "), STYLES.get(layer.state, ""))
+        table.add_row(plain(layer.name), state, plain(layer.detail, "dim"))
+    return table

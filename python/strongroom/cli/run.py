@@ -1,0 +1,200 @@
+"""`strongroom run`: ask a model, once or in a chat."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from strongroom.cli import asking
+from strongroom.cli.loading import Load, loaded
+from strongroom.cli.terminal import json_of, write_json
+from strongroom.errors import OptionError, PromptError, SourceError, StrongroomError
+from strongroom.messages import Message, conversation, plain_text
+from strongroom.sampling import Sampling, SamplingOptions
+from strongroom.settings import Limits, Sandboxing, Security, Settings
+
+__all__ = ["run"]
+
+MOST_INPUT = (1 << 20) + 1
+"""Bytes read of standard input: one more than a prompt may have."""
+
+SAMPLING = "Choosing tokens"
+SANDBOX = "The sandbox"
+
+
+def run(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file.")],
+    prompt: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PROMPT]",
+            help="What to ask. Left out, it is read from standard input; at a terminal a chat begins.",
+        ),
+    ] = None,
+    *,
+    checksum: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ALGORITHM:HEX", help="The digest that the model must have: sha256:… and so on."
+        ),
+    ] = None,
+    danger_no_verification: Annotated[
+        bool, typer.Option("--danger-no-verification", help="Run a model that nothing proves.")
+    ] = False,
+    allow_architecture: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An architecture to let pass unchecked; may be repeated."),
+    ] = None,
+    chat_template: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A chat template to use instead of the model's.")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Instructions that precede the conversation.")
+    ] = None,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Continue the prompt as plain text, without a template.")
+    ] = False,
+    max_tokens: Annotated[int | None, typer.Option(metavar="N", rich_help_panel=SAMPLING)] = None,
+    temperature: Annotated[float | None, typer.Option(metavar="0…5", rich_help_panel=SAMPLING)] = None,
+    top_k: Annotated[int | None, typer.Option(metavar="N", rich_help_panel=SAMPLING)] = None,
+    top_p: Annotated[float | None, typer.Option(metavar="0…1", rich_help_panel=SAMPLING)] = None,
+    min_p: Annotated[float | None, typer.Option(metavar="0…1", rich_help_panel=SAMPLING)] = None,
+    repeat_penalty: Annotated[float | None, typer.Option(metavar="0…2", rich_help_panel=SAMPLING)] = None,
+    presence_penalty: Annotated[float | None, typer.Option(metavar="-2…2", rich_help_panel=SAMPLING)] = None,
+    frequency_penalty: Annotated[float | None, typer.Option(metavar="-2…2", rich_help_panel=SAMPLING)] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", rich_help_panel=SAMPLING)] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Ends the answer; may be repeated.", rich_help_panel=SAMPLING),
+    ] = None,
+    logit_bias: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID=BIAS", help="For one token; may be repeated.", rich_help_panel=SAMPLING),
+    ] = None,
+    context_length: Annotated[int | None, typer.Option(metavar="TOKENS", rich_help_panel=SANDBOX)] = None,
+    memory_limit: Annotated[
+        str, typer.Option(metavar="SIZE", help="Of the worker, weights included.", rich_help_panel=SANDBOX)
+    ] = "4GB",
+    cpu_limit: Annotated[
+        str | None, typer.Option(metavar="CORES", help="As 2 or 80%; default all.", rich_help_panel=SANDBOX)
+    ] = None,
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="Of an answer, as 30s or 2m.", rich_help_panel=SANDBOX)
+    ] = "300s",
+    isolation: Annotated[
+        str, typer.Option(metavar="KIND", help="process, maximum, danger-none.", rich_help_panel=SANDBOX)
+    ] = "process",
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of a streamed answer.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone.")] = False,
+) -> None:
+    """Check a model, start it in its sandbox, and stream its answer to standard output."""
+    if complete and system is not None:
+        raise typer.BadParameter("--system is for conversations, --complete has none")
+    chatting = prompt is None and not json and sys.stdin.isatty() and sys.stdout.isatty()
+    if complete and chatting:
+        raise typer.BadParameter("--complete needs a PROMPT, or standard input that is no terminal")
+    try:
+        sampling: dict[str, Any] = {
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "min_p": min_p,
+            "repeat_penalty": repeat_penalty,
+            "presence_penalty": presence_penalty,
+            "frequency_penalty": frequency_penalty,
+            "seed": seed,
+            "stop": stop,
+            "logit_bias": biases(logit_bias) if logit_bias else None,
+        }
+        options: SamplingOptions = {name: value for name, value in sampling.items() if value is not None}  # type: ignore[assignment]
+        load = Load(
+            model,
+            settings_of(
+                verification="danger-none" if danger_no_verification else "always",
+                isolation=isolation,
+                sandboxing=Sandboxing(
+                    memory_limit=number_or_text(memory_limit),
+                    cpu_limit=None if cpu_limit is None else number_or_text(cpu_limit),
+                    timeout=timeout,
+                ),
+                context_length=context_length,
+            ),
+            checksum,
+            None if chat_template is None else template_in(chat_template),
+            allow_architecture or (),
+        )
+        Sampling.of(options)  # before minutes may go into loading
+        before = () if system is None else (Message("system", system),)
+        if chatting:
+            with loaded(load, quiet=quiet) as (router, _, _):
+                asking.chat(router, before, options, quiet=quiet)
+            return
+        text = standard_input() if prompt is None else prompt
+        question = plain_text(text) if complete else (*before, *conversation(text))
+        with loaded(load, quiet=quiet or json) as (router, info, seconds):
+            if json:
+                asking.write(router, question, options, info, seconds)
+            else:
+                asking.show(router, question, options, seconds, quiet=quiet)
+    except StrongroomError as error:
+        if json:
+            write_json(json_of(error))
+        raise
+
+
+def settings_of(
+    *, verification: str, isolation: str, sandboxing: Sandboxing, context_length: int | None
+) -> Settings:
+    """Build the settings; they check the words."""
+    return Settings(
+        security=Security(
+            verification=verification,  # type: ignore[arg-type]
+            isolation=isolation,  # type: ignore[arg-type]
+            sandboxing=sandboxing,
+        ),
+        limits=Limits(context_length=context_length),
+    )
+
+
+def number_or_text(value: str) -> str | int:
+    """Take a bare number as one: bytes of memory, or cores."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else value
+
+
+def biases(options: list[str]) -> dict[int, float]:
+    """Read ID=BIAS."""
+    read: dict[int, float] = {}
+    for option in options:
+        token, _, bias = option.partition("=")
+        try:
+            read[int(token)] = float(bias)
+        except ValueError:
+            raise OptionError("option.wrong_type", "logit_bias must be ID=BIAS, as 13=-5") from None
+    return read
+
+
+def template_in(path: Path) -> str:
+    """Read the operator's chat template."""
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    raise SourceError(
+        "source.unreadable", f"can't read the chat template {str(path)!r}: {reason}", "check the path"
+    )
+
+
+def standard_input() -> str:
+    """Read a prompt from standard input."""
+    data = sys.stdin.buffer.read(MOST_INPUT)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:  # holds the text: it must not become the error's context
+        pass
+    raise PromptError("prompt.not_unicode", "standard input is not UTF-8")

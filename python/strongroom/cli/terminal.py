@@ -1,0 +1,84 @@
+"""What is shown, and where. Text of strangers is shown, never obeyed: neither by rich nor by the terminal."""
+
+import io
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from strongroom.errors import StrongroomError
+from strongroom.text import printable
+
+__all__ = ["Answers", "json_of", "note", "notes", "plain", "prepare", "report", "tables", "write_json"]
+
+
+def prepare() -> None:
+    """Let a character that an output's encoding lacks be escaped instead of being an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def tables() -> Console:
+    """Return a console on standard output; plain where that is no terminal."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def notes() -> Console:
+    """Return a console on standard error; plain where that is no terminal."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def plain(text: object, style: str = "") -> Text:
+    """Wrap text for rich: on one line, with control characters escaped and no markup in it."""
+    return Text(printable(str(text), keep=""), style=style)
+
+
+def note(label: str, text: object, style: str = "") -> None:
+    """Print one line on standard error, however long."""
+    notes().print(Text.assemble((label, style or "bold"), " ", plain(text)), soft_wrap=True)
+
+
+def report(error: StrongroomError) -> None:
+    """Print what failed and what to do next."""
+    note("error:", f"{error.message} [{error.code}]", "bold red")
+    note("next:", error.next_step)
+
+
+def write_json(value: dict[str, Any]) -> None:
+    """Print one JSON object, in ASCII, so that no control character reaches a terminal."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def json_of(error: StrongroomError) -> dict[str, Any]:
+    """Return an error for programs."""
+    return {"error": {"code": error.code, "message": error.message, "next_step": error.next_step}}
+
+
+class Answers:
+    """Writes answers to standard output as they come; only text that is safe for a terminal to one."""
+
+    def __init__(self) -> None:
+        """Look whether standard output is a terminal."""
+        self._terminal = sys.stdout.isatty()
+        self._last = "\n"
+        self.escaped = False
+        """Whether the model wrote control characters, which were shown instead of obeyed."""
+
+    def write(self, text: str) -> None:
+        """Write some of an answer at once."""
+        shown = printable(text) if self._terminal else text
+        self.escaped |= shown != text
+        sys.stdout.write(shown)
+        sys.stdout.flush()
+        self._last = shown[-1:] or self._last
+
+    def end(self) -> None:
+        """End the last line."""
+        if self._last != "\n":
+            self.write("\n")
+        if self.escaped:
+            note("note:", "the model wrote control characters; they are shown escaped")
+            self.escaped = False

@@ -1,0 +1,166 @@
+"""Every error that Strongroom raises: one tree, each with a stable code and a next step.
+
+The code's prefix decides the class, on both sides of the boundary to Rust. No error carries a prompt, an
+answer or a key.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = [
+    "ChecksumError",
+    "LoadError",
+    "OptionError",
+    "PreflightError",
+    "PromptError",
+    "RequestError",
+    "RouterError",
+    "SandboxError",
+    "SettingsError",
+    "SourceError",
+    "StrongroomError",
+    "TemplateError",
+    "TrustError",
+    "WorkerError",
+    "codes",
+    "from_core",
+]
+
+PYTHON_CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "settings.unknown_option": "see `help(strongroom.Settings)` for the options that exist",
+        "settings.invalid": "give a value that the option's documentation names",
+        "settings.unavailable": "leave the option out: what can't be enforced is never accepted silently",
+        "settings.machine": "give a limit that this machine has; `strongroom doctor` shows what it has",
+        "option.unknown": "see `help(strongroom.SamplingOptions)` for the options that exist",
+        "option.wrong_type": "give a value of the type that the option's documentation names",
+        "option.out_of_range": "see the option's documented range",
+        "source.invalid": "name a file: a path with a `/` in it, or one that ends in .gguf",
+        "source.unavailable": "download the model yourself and load it by its path with checksum=",
+        "source.no_store": "give the path of a file: one with a `/` in it, or one that ends in .gguf",
+        "prompt.empty": "give a prompt that is not empty",
+        "prompt.invalid": "give a string, or messages with `role`, `content` and, where wanted, `name`",
+        "prompt.not_unicode": "give text that encodes to UTF-8: without lone surrogates or invalid bytes",
+        "request.unfinished": "read the stream to its end before asking for its result",
+        "router.closed": "make a new Router",
+        "router.forked": "make a Router in the child process, or start children with `spawn`",
+        "router.unknown_model": "load the model under this name first, or use a name that is loaded",
+        "router.ambiguous_model": "say which one with model=",
+        "router.name_taken": "unload the model that has the name, or choose another name",
+        "router.invalid_name": "give a name of 1 to 100 printable characters",
+    }
+)
+"""The codes that Python itself raises, with what to do next."""
+
+
+class StrongroomError(Exception):
+    """The root of the tree: `message` says what failed for which thing, `next_step` what to do."""
+
+    code: str
+    """Stable, `noun.reason`."""
+    message: str
+    """For people; may change between versions."""
+    next_step: str
+    """What the caller can do."""
+
+    def __init__(self, code: str, message: str, next_step: str | None = None) -> None:
+        """Describe a failure; `next_step` may be left out for the codes in `PYTHON_CODES`."""
+        super().__init__(code, message, PYTHON_CODES[code] if next_step is None else next_step)
+        self.code, self.message, self.next_step = self.args
+
+    def __str__(self) -> str:
+        """Return one line: what failed, the code, and what to do next."""
+        return f"{self.message} [{self.code}]; next: {self.next_step}"
+
+    def __repr__(self) -> str:
+        """Show the class, the code and the message."""
+        return f"{type(self).__name__}({self.code!r}, {self.message!r})"
+
+
+class SettingsError(StrongroomError, ValueError):
+    """An option of `Settings` is misspelt, malformed, or can't be enforced here."""
+
+
+class OptionError(StrongroomError, ValueError):
+    """An option of a call is misspelt, of the wrong type, or out of range."""
+
+
+class SourceError(StrongroomError):
+    """The model's file can't be read, or changed while it was read."""
+
+
+class ChecksumError(StrongroomError):
+    """The checksum is malformed, or the file has another one."""
+
+
+class TrustError(StrongroomError):
+    """Nothing proves that the file is the one that was meant."""
+
+
+class PreflightError(StrongroomError):
+    """The file is not a well-formed model; no C++ has seen it."""
+
+
+class LoadError(StrongroomError):
+    """llama.cpp, in its sandbox, couldn't load the model within its limits."""
+
+
+class SandboxError(StrongroomError):
+    """The machine can't enforce the isolation that was asked for."""
+
+
+class WorkerError(StrongroomError):
+    """The worker died, or said something that is no answer."""
+
+
+class PromptError(StrongroomError, ValueError):
+    """The prompt is empty, malformed or too long."""
+
+
+class TemplateError(StrongroomError):
+    """The chat template is missing, fails, or can't be trusted with the messages."""
+
+
+class RequestError(StrongroomError):
+    """The request was refused, or missed its deadline."""
+
+
+class RouterError(StrongroomError):
+    """The router is closed, or has no such model."""
+
+
+CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
+    {
+        "settings": SettingsError,
+        "option": OptionError,
+        "source": SourceError,
+        "checksum": ChecksumError,
+        "trust": TrustError,
+        "gguf": PreflightError,
+        "load": LoadError,
+        "sandbox": SandboxError,
+        "worker": WorkerError,
+        "prompt": PromptError,
+        "template": TemplateError,
+        "request": RequestError,
+        "router": RouterError,
+    }
+)
+"""The class of each prefix."""
+
+
+def class_of(code: str) -> type[StrongroomError]:
+    """Return the class that a code belongs to; the root for a prefix that is not known."""
+    return CLASSES.get(code.partition(".")[0], StrongroomError)
+
+
+def from_core(code: str, message: str, next_step: str) -> StrongroomError:
+    """Build the error for what the core reports; the one way in which Rust's errors become Python's."""
+    return class_of(code)(code, message, next_step)
+
+
+def codes() -> list[str]:
+    """Return every stable code that can be raised, from Python and from the core, sorted."""
+    from strongroom import _core  # noqa: PLC0415 - the core imports this module to raise its errors
+
+    return sorted(PYTHON_CODES.keys() | set(_core.error_codes()))

@@ -1,0 +1,26 @@
+"""Looking at a model's file without loading it."""
+
+from collections.abc import Sequence
+
+from strongroom import _core
+from strongroom.models.source import Reference, path_of
+from strongroom.models.trust import Progress, architectures
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    reference: Reference,
+    *,
+    allow_architectures: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> _core.Inspection:
+    """Return the digest of a file and what preflight sees, without handing one byte to C++.
+
+    A file that preflight refuses is no error here: `Inspection.refusal` says why. `progress(done,
+    total)` is called with bytes; what it raises ends the inspection.
+
+    Raises SourceError.
+    """
+    path = path_of(reference)
+    return _core.inspect(path, allow_architectures=architectures(allow_architectures), progress=progress)

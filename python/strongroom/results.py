@@ -1,0 +1,92 @@
+"""What comes back. No `repr` here shows a word of an answer."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from strongroom._core import Finding, Layer
+from strongroom.settings import Isolation
+
+__all__ = ["Completion", "FinishReason", "ModelInfo", "Piece", "Timings"]
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some of an answer, in whole characters."""
+
+    text: str = field(repr=False)
+    tokens: int
+    """Decoded since the last piece; text may need several, or be held back for a stop string."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a request's time went, in seconds, as the worker measured it."""
+
+    queue: float
+    """Waiting for other requests."""
+    prompt: float
+    """From leaving the queue to the first token's probabilities."""
+    decode: float
+    """From there to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer."""
+
+    text: str = field(repr=False)
+    model: str
+    """The name that the model was loaded under."""
+    prompt_tokens: int
+    """The template's scaffold and BOS included."""
+    completion_tokens: int
+    """The one that ended the answer not counted."""
+    finish_reason: FinishReason
+    """"stop": the model's end or a stop string; "length": max_tokens or the context; "cancelled"."""
+    seed: int
+    """Of the random numbers: the same seed, options and prompt choose alike."""
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A loaded model and the worker that serves it. Text from the file is the file's: untrusted."""
+
+    name: str
+    path: str
+    """As it was given."""
+    digest: str
+    """Of the bytes that are served."""
+    verified: bool
+    """Whether a checksum was given and matched."""
+    size: int
+    """Of the file, in bytes."""
+    architecture: str
+    parameters: int
+    quantization: str
+    context_length: int
+    """Tokens of prompt and answer together."""
+    context_trained: int
+    vocabulary_size: int
+    chat_refusal: tuple[str, str] | None
+    """Code and reason of why `chat` will be refused, where it will."""
+    findings: tuple[Finding, ...]
+    """What preflight noticed and did not refuse."""
+    isolation: Isolation
+    """As it was asked for."""
+    sandbox: tuple[Layer, ...]
+    """Every layer, as the worker that serves now found it in force."""
+    pid: int
+    """Of the worker that serves now, or of the last one."""
+    restarts: int
+    """Workers replaced."""
+    threads: int
+    """Compute threads."""
+    image_seconds: float
+    """From opening the file to the sealed, proved and preflighted image."""
+    lock_seconds: float
+    """From the worker's first order to its sandbox in force."""
+    load_seconds: float
+    """In llama.cpp: parsing the image and making the context."""

@@ -1,0 +1,136 @@
+"""The Router for an event loop: the same methods, awaited."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, Unpack
+
+from strongroom.messages import Prompt, plain_text
+from strongroom.models.source import Reference
+from strongroom.models.trust import Progress
+from strongroom.quantities import invalid
+from strongroom.results import Completion, ModelInfo
+from strongroom.router.loading import load
+from strongroom.router.registry import Registry
+from strongroom.router.request import begin
+from strongroom.router.stream import AsyncStream
+from strongroom.sampling import SamplingOptions
+from strongroom.settings import Settings
+
+__all__ = ["AsyncRouter"]
+
+
+class AsyncRouter:
+    """Loads models, each in a sandboxed worker of its own, and puts requests to them.
+
+    The methods are those of `Router`, awaited; `stream` alone returns at once. Streaming uses no
+    thread; loading, unloading and tokenizing use one of the event loop's.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Make a Router without models.
+
+        Raises SettingsError where this machine lacks what the settings ask for.
+        """
+        if settings is not None and not isinstance(settings, Settings):
+            raise invalid("settings", settings, "a Settings")
+        self._settings = Settings() if settings is None else settings
+        self._registry = Registry()
+
+    async def load(
+        self,
+        name: str,
+        reference: Reference,
+        *,
+        checksum: str | None = None,
+        context_length: int | None = None,
+        chat_template: str | None = None,
+        allow_architectures: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> ModelInfo:
+        """Do what `Router.load` does; `progress` is called in another thread.
+
+        Cancelled, it stops reading; a worker that is being started is ended when it has loaded.
+        """
+        abandoned = threading.Event()
+        try:
+            return await asyncio.to_thread(
+                load,
+                self._registry,
+                self._settings,
+                name,
+                reference,
+                checksum=checksum,
+                context_length=context_length,
+                chat_template=chat_template,
+                allow_architectures=allow_architectures,
+                progress=progress,
+                abandoned=abandoned,
+            )
+        finally:
+            abandoned.set()
+
+    async def unload(self, name: str) -> None:
+        """Do what `Router.unload` does."""
+        await asyncio.to_thread(self._registry.remove, name)
+
+    async def models(self) -> list[ModelInfo]:
+        """Do what `Router.models` does."""
+        return [backend.info() for backend in self._registry.all()]
+
+    async def chat(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
+        **sampling: Unpack[SamplingOptions],
+    ) -> Completion:
+        """Do what `Router.chat` does; cancelled, it stops the decoding."""
+        async with self.stream(prompt, model=model, timeout=timeout, **sampling) as stream:
+            return await stream.read()
+
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        model: str | None = None,
+        timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
+        **sampling: Unpack[SamplingOptions],
+    ) -> Completion:
+        """Do what `Router.complete` does; cancelled, it stops the decoding."""
+        async with self.stream(prompt, raw=True, model=model, timeout=timeout, **sampling) as stream:
+            return await stream.read()
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        raw: bool = False,
+        model: str | None = None,
+        timeout: str | float | None = None,
+        **sampling: Unpack[SamplingOptions],
+    ) -> AsyncStream:
+        """Do what `Router.stream` does; the stream is read with `async for`."""
+        begun = begin(self._registry, prompt, raw=raw, model=model, timeout=timeout, options=sampling)
+        return AsyncStream(*begun)
+
+    async def tokenize(self, text: str, *, model: str | None = None) -> list[int]:
+        """Do what `Router.tokenize` does."""
+        _, backend = self._registry.get(model)
+        return await asyncio.to_thread(backend.tokenize, plain_text(text))
+
+    async def close(self) -> None:
+        """Do what `Router.close` does."""
+        await asyncio.to_thread(self._registry.close)
+
+    async def __aenter__(self) -> Self:
+        """Close it in the end."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()

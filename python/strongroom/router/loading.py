@@ -1,0 +1,63 @@
+"""From a reference to a model that is served."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+
+from strongroom.backends.local import Local
+from strongroom.models.source import Reference, path_of
+from strongroom.models.trust import Progress, admit
+from strongroom.results import ModelInfo
+from strongroom.router.registry import Registry
+from strongroom.settings import Settings
+
+__all__ = ["load"]
+
+
+def load(
+    registry: Registry,
+    settings: Settings,
+    name: str,
+    reference: Reference,
+    *,
+    checksum: str | None,
+    context_length: int | None,
+    chat_template: str | None,
+    allow_architectures: Sequence[str],
+    progress: Progress | None,
+    abandoned: threading.Event | None = None,
+) -> ModelInfo:
+    """Read, check, seal and start a model under `name`.
+
+    Whoever waited may set `abandoned` from another thread: reading then ends with CancelledError, and
+    a worker that was started meanwhile is ended.
+    """
+
+    def check() -> None:
+        if abandoned is not None and abandoned.is_set():
+            raise CancelledError
+
+    def watched(done: int, total: int) -> None:
+        check()
+        if progress is not None:
+            progress(done, total)
+
+    def start() -> Local:
+        path = path_of(reference)
+        image = admit(
+            path,
+            checksum=checksum,
+            security=settings.security,
+            allow_architectures=allow_architectures,
+            progress=watched,
+        )
+        check()
+        local = Local(name, path, image, settings, context_length=context_length, chat_template=chat_template)
+        try:
+            check()
+        except CancelledError:
+            local.close()
+            raise
+        return local
+
+    return registry.add(name, start).info()

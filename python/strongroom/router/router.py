@@ -1,0 +1,154 @@
+"""The Router for threads."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, Unpack
+
+from strongroom.messages import Prompt, plain_text
+from strongroom.models.source import Reference
+from strongroom.models.trust import Progress
+from strongroom.quantities import invalid
+from strongroom.results import Completion, ModelInfo
+from strongroom.router.loading import load
+from strongroom.router.registry import Registry
+from strongroom.router.request import begin
+from strongroom.router.stream import Stream
+from strongroom.sampling import SamplingOptions
+from strongroom.settings import Settings
+
+__all__ = ["Router"]
+
+
+class Router:
+    """Loads models, each in a sandboxed worker of its own, and puts requests to them.
+
+    Safe to use from many threads. After a fork, and after `close`, every method raises RouterError.
+    `model` may be left out where exactly one model is loaded.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Make a Router without models.
+
+        Raises SettingsError where this machine lacks what the settings ask for.
+        """
+        if settings is not None and not isinstance(settings, Settings):
+            raise invalid("settings", settings, "a Settings")
+        self._settings = Settings() if settings is None else settings
+        self._registry = Registry()
+
+    def load(
+        self,
+        name: str,
+        reference: Reference,
+        *,
+        checksum: str | None = None,
+        context_length: int | None = None,
+        chat_template: str | None = None,
+        allow_architectures: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> ModelInfo:
+        """Read a model's file once, check it, seal it in memory, and start a worker of it.
+
+        `reference` is a path; `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits;
+        `context_length` takes precedence over the settings'; `chat_template` replaces the file's;
+        `allow_architectures` names architectures that preflight can't check in depth. `progress(done,
+        total)` is called with bytes; what it raises ends the loading.
+
+        Raises SourceError, ChecksumError, TrustError (without a checksum, unless the settings name the
+        danger), PreflightError, SandboxError, LoadError, WorkerError, OptionError, RouterError.
+        """
+        return load(
+            self._registry,
+            self._settings,
+            name,
+            reference,
+            checksum=checksum,
+            context_length=context_length,
+            chat_template=chat_template,
+            allow_architectures=allow_architectures,
+            progress=progress,
+        )
+
+    def unload(self, name: str) -> None:
+        """End a model's worker; the requests it holds end with RequestError.
+
+        Raises RouterError.
+        """
+        self._registry.remove(name)
+
+    def models(self) -> list[ModelInfo]:
+        """Describe every loaded model, its worker, and the sandbox that the worker is in.
+
+        Raises RouterError.
+        """
+        return [backend.info() for backend in self._registry.all()]
+
+    def chat(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        timeout: str | float | None = None,
+        **sampling: Unpack[SamplingOptions],
+    ) -> Completion:
+        """Answer a conversation, or the one thing that a user says.
+
+        `timeout` is in seconds, or as "30s"; at most, and by default, the settings'.
+
+        Raises PromptError, TemplateError, OptionError, RequestError, WorkerError, RouterError.
+        """
+        with self.stream(prompt, model=model, timeout=timeout, **sampling) as stream:
+            return stream.read()
+
+    def complete(
+        self,
+        prompt: str,
+        *,
+        model: str | None = None,
+        timeout: str | float | None = None,
+        **sampling: Unpack[SamplingOptions],
+    ) -> Completion:
+        """Continue a text, without a template. Special tokens in it are not parsed.
+
+        Raises PromptError, OptionError, RequestError, WorkerError, RouterError.
+        """
+        with self.stream(prompt, raw=True, model=model, timeout=timeout, **sampling) as stream:
+            return stream.read()
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        raw: bool = False,
+        model: str | None = None,
+        timeout: str | float | None = None,
+        **sampling: Unpack[SamplingOptions],
+    ) -> Stream:
+        """Do what `chat` does, or with `raw` what `complete` does, piece by piece.
+
+        Raises OptionError, PromptError, RequestError, RouterError; the stream raises the rest.
+        """
+        begun = begin(self._registry, prompt, raw=raw, model=model, timeout=timeout, options=sampling)
+        return Stream(*begun)
+
+    def tokenize(self, text: str, *, model: str | None = None) -> list[int]:
+        """Return the ids of a text, BOS as the model says. Special tokens in it are not parsed.
+
+        Raises PromptError, RequestError, WorkerError, RouterError.
+        """
+        _, backend = self._registry.get(model)
+        return backend.tokenize(plain_text(text))
+
+    def close(self) -> None:
+        """End every worker. Again is nothing."""
+        self._registry.close()
+
+    def __enter__(self) -> Self:
+        """Close it in the end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()

@@ -1,0 +1,155 @@
+"""Streams: the pieces of an answer, one at a time."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from strongroom.backends.backend import Event, Generation
+from strongroom.results import Completion, Piece
+from strongroom.router.answer import Answer
+
+__all__ = ["AsyncStream", "Stream"]
+
+
+class BaseStream:
+    """What both kinds of stream have. Dropped or closed before its end, decoding stops."""
+
+    def __init__(self, generation: Generation, model: str, seed: int) -> None:
+        """Read `generation`."""
+        self._generation: Generation | None = generation
+        self._answer = Answer(model, seed)
+        self._seed = seed
+
+    @property
+    def seed(self) -> int:
+        """Of the random numbers."""
+        return self._seed
+
+    @property
+    def result(self) -> Completion:
+        """The whole answer, once the stream was read to its end; before, RequestError."""
+        return self._answer.result()
+
+    def cancel(self) -> None:
+        """Stop decoding at the next step; read on for what was said until then, and for the result."""
+        if self._generation is not None:
+            self._generation.cancel()
+
+    def _take(self, event: Event) -> Piece | None:
+        """Take in one event, and let go of the request at its end."""
+        piece = self._answer.take(event)
+        if self._answer.ended:
+            self._generation = None
+        return piece
+
+    def _drop(self) -> None:
+        """Stop decoding, if it goes on."""
+        generation, self._generation = self._generation, None
+        if generation is not None:
+            generation.cancel()
+
+
+class Stream(BaseStream):
+    """An iterator over the pieces of an answer; `result` is the whole of it afterwards.
+
+    Closing it, dropping it, or leaving its `with` block stops decoding at the next step.
+    """
+
+    def __iter__(self) -> Self:
+        """Iterate."""
+        return self
+
+    def __next__(self) -> Piece:
+        """Wait for the next piece."""
+        try:
+            while self._generation is not None:
+                piece = self._take(self._generation.next())
+                if piece is not None:
+                    return piece
+        except BaseException:  # Ctrl-C too: a traceback would keep the request alive
+            self._drop()
+            raise
+        raise StopIteration
+
+    def read(self) -> Completion:
+        """Read to the end; return the result."""
+        for _ in self:
+            pass
+        return self.result
+
+    def close(self) -> None:
+        """Stop decoding. Again is nothing."""
+        self._drop()
+
+    def __enter__(self) -> Self:
+        """Close it in the end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+class AsyncStream(BaseStream):
+    """An asynchronous iterator over the pieces of an answer; `result` is the whole of it afterwards.
+
+    Closing it, dropping it, cancelling the task that waits for it, or leaving its `async with` block
+    stops decoding at the next step. No thread waits for it: the event loop watches a descriptor.
+    """
+
+    def __aiter__(self) -> Self:
+        """Iterate."""
+        return self
+
+    async def __anext__(self) -> Piece:
+        """Wait for the next piece."""
+        try:
+            while (generation := self._generation) is not None:
+                event = generation.poll()
+                if event is None:
+                    await readable(generation.fileno())
+                elif (piece := self._take(event)) is not None:
+                    return piece
+        except BaseException:  # cancellation too
+            self._drop()
+            raise
+        raise StopAsyncIteration
+
+    async def read(self) -> Completion:
+        """Read to the end; return the result."""
+        async for _ in self:
+            pass
+        return self.result
+
+    async def close(self) -> None:
+        """Stop decoding. Again is nothing."""
+        self._drop()
+
+    async def __aenter__(self) -> Self:
+        """Close it in the end."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
+
+
+async def readable(descriptor: int) -> None:
+    """Wait until a descriptor is readable."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    loop.add_reader(descriptor, wake)
+    try:
+        await waiter
+    finally:
+        # The descriptor stays readable until it is polled: watching it meanwhile would spin the loop.
+        loop.remove_reader(descriptor)

@@ -1,0 +1,155 @@
+"""What an operator decides: one frozen tree. Every option acts, or raises.
+
+    Settings(
+        security=Security(
+            isolation="maximum",
+            sandboxing=Sandboxing(memory_limit="2GB", cpu_limit="2 cores", timeout="30s"),
+        ),
+        limits=Limits(context_length=2048),
+    )
+
+A misspelt option, a value that can't be read, and an option that can't be enforced all raise
+`SettingsError`, which names the option.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from strongroom.errors import SettingsError
+from strongroom.options import Options, shown
+from strongroom.quantities import bytes_of, cores_of, invalid, seconds_of
+
+__all__ = ["Limits", "Sandboxing", "Security", "Settings"]
+
+Isolation = Literal["process", "maximum", "danger-none"]
+Verification = Literal["always", "danger-none"]
+
+MAX_CONTEXT = 2**31 - 1
+MAX_REQUESTS = 1024
+
+
+def unavailable(option: str, value: object, reason: str) -> SettingsError:
+    """Build the error for an option that nothing enforces yet."""
+    return SettingsError("settings.unavailable", f"{option}={shown(value)} is not yet available: {reason}")
+
+
+def whole(option: str, value: object, most: int) -> int:
+    """Check a count: a whole number from 1 to `most`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise invalid(option, value, f"a whole number from 1 to {most}")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandboxing(Options):
+    """What a worker may use of the machine. The values are bounds that the kernel enforces."""
+
+    memory_limit: str | int = "4GB"
+    """Address space of each worker, weights included: "2GB" is 2·10⁹ bytes, "2GiB" 2·2³⁰."""
+    cpu_limit: str | int | None = None
+    """Cores that each worker may run on: 2, "2 cores", "80%" (rounded down, at least one); None is all."""
+    network_access: Literal[False] = False
+    """Only False: a worker has no network."""
+    file_system_access: Literal["none"] = "none"
+    """Only "none": a worker sees no file."""
+    timeout: str | float = "300s"
+    """Of one request, from the moment the worker has it; the longest that a call may ask for."""
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        bytes_of("memory_limit", self.memory_limit)
+        cores_of("cpu_limit", self.cpu_limit)
+        seconds_of("timeout", self.timeout)
+        if self.network_access is not False:
+            raise unavailable("network_access", self.network_access, "a worker has no network, use False")
+        if self.file_system_access != "none":
+            raise unavailable(
+                "file_system_access", self.file_system_access, 'a worker sees no file, use "none"'
+            )
+
+    @property
+    def address_space(self) -> int:
+        """`memory_limit` in bytes."""
+        return bytes_of("memory_limit", self.memory_limit)
+
+    @property
+    def cores(self) -> int:
+        """`cpu_limit` in cores of this machine."""
+        return cores_of("cpu_limit", self.cpu_limit)
+
+    @property
+    def timeout_seconds(self) -> float:
+        """`timeout` in seconds."""
+        return seconds_of("timeout", self.timeout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Security(Options):
+    """What is trusted, and what stands between a model and the machine."""
+
+    trust_level: Literal["zero"] = "zero"
+    """Only "zero": a model is trusted for what proves its bytes, never for where it lies."""
+    verification: Verification = "always"
+    """"always" refuses a model that nothing proves; "danger-none" loads it, and each load says so."""
+    isolation: Isolation = "process"
+    """"process" requires seccomp, the rlimits and Landlock; "maximum" also Landlock's network and scope
+    rights, and no swap; "danger-none" is a worker with no layer in force, for measuring."""
+    sandboxing: Sandboxing = field(default_factory=Sandboxing)
+    """Bounds of a worker."""
+    audit_level: None = None
+    """Only None: nothing writes an audit trail yet."""
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        if self.trust_level != "zero":
+            raise unavailable("trust_level", self.trust_level, 'nothing is trusted unproved, use "zero"')
+        if self.verification not in ("always", "danger-none"):
+            raise invalid("verification", self.verification, '"always" or "danger-none"')
+        isolation: object = self.isolation
+        if isolation == "container":
+            raise unavailable("isolation", isolation, 'use "process" or "maximum"')
+        if isolation not in ("process", "maximum", "danger-none"):
+            raise invalid("isolation", isolation, '"process", "maximum" or "danger-none"')
+        if not isinstance(self.sandboxing, Sandboxing):
+            raise invalid("sandboxing", self.sandboxing, "a Sandboxing")
+        if self.audit_level is not None:
+            raise unavailable("audit_level", self.audit_level, "nothing writes an audit trail, leave it out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits(Options):
+    """Bounds on what callers ask for."""
+
+    context_length: int | None = None
+    """Tokens of prompt and answer together; None is min(what the model was trained with, 4096)."""
+    concurrent_requests: int = 16
+    """Requests that one model holds at once, the one that decodes included; more are refused."""
+    load_timeout: str | float = "120s"
+    """From a worker's start to its model being ready."""
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        if self.context_length is not None:
+            whole("context_length", self.context_length, MAX_CONTEXT)
+        whole("concurrent_requests", self.concurrent_requests, MAX_REQUESTS)
+        seconds_of("load_timeout", self.load_timeout)
+
+    @property
+    def load_timeout_seconds(self) -> float:
+        """`load_timeout` in seconds."""
+        return seconds_of("load_timeout", self.load_timeout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Options):
+    """The whole tree."""
+
+    security: Security = field(default_factory=Security)
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Check the branches."""
+        if not isinstance(self.security, Security):
+            raise invalid("security", self.security, "a Security")
+        if not isinstance(self.limits, Limits):
+            raise invalid("limits", self.limits, "a Limits")
