@@ -94,7 +94,7 @@ fn run() -> Result<(), String> {
         "`pip install cmake`, or your distribution's package",
     )?;
     require("c++", "your distribution's package, such as Debian's g++")?;
-    let libclang = link_libclang(&root)?;
+    let libclang = libclang(&root)?;
     let headers = compiler_headers()?;
     let sets = env::var("STRONGROOM_INSTRUCTION_SETS").unwrap_or_else(|_| "avx2".to_owned());
     for set in sets.split_whitespace() {
@@ -146,13 +146,19 @@ fn build(root: &Path, set: &str, libclang: &Path, headers: &str) -> Result<PathB
     )))
 }
 
-/// bindgen loads libclang, and is compiled anew when `LIBCLANG_PATH` changes; pip's build
-/// environments lie somewhere else each time. So the variable names one place for all, which links
-/// to the library of this moment.
-fn link_libclang(root: &Path) -> Result<PathBuf, String> {
+/// The folder of libclang: where `LIBCLANG_PATH` says, else a link to the one of the package
+/// `libclang` on `PyPI`. bindgen, and llama.cpp after it, are built anew when the variable changes,
+/// and the build environments of pip lie somewhere else each time: the link stays where it is.
+fn libclang(root: &Path) -> Result<PathBuf, String> {
+    if let Some(given) = env::var_os("LIBCLANG_PATH") {
+        return Ok(given.into());
+    }
+    let library = packaged_libclang().ok_or(
+        "libclang is missing: `pip install libclang`, or set LIBCLANG_PATH to the folder of \
+         libclang.so",
+    )?;
     let place = root.join("target/worker/libclang");
     let link = place.join("libclang.so");
-    let library = find_libclang(&place)?;
     let linked = || -> io::Result<()> {
         fs::create_dir_all(&place)?;
         match fs::remove_file(&link) {
@@ -165,33 +171,17 @@ fn link_libclang(root: &Path) -> Result<PathBuf, String> {
     Ok(place)
 }
 
-/// libclang where `LIBCLANG_PATH` says, else of the package `libclang` on `PyPI`.
-fn find_libclang(place: &Path) -> Result<PathBuf, String> {
-    let named = env::var_os("LIBCLANG_PATH").map(PathBuf::from);
-    let packaged = [env::var_os("PYO3_PYTHON"), Some("python3".into())]
+/// The library in the package `libclang` on `PyPI`, of the Python that the module is built for.
+fn packaged_libclang() -> Option<PathBuf> {
+    let script = "import clang.native as native; print(list(native.__path__)[0])";
+    [env::var_os("PYO3_PYTHON"), Some("python3".into())]
         .into_iter()
         .flatten()
-        .filter_map(|python| {
-            let script = "import clang.native as n; print(list(n.__path__)[0])";
-            let output = Command::new(python).args(["-c", script]).output().ok()?;
-            let path = String::from_utf8(output.stdout).ok()?;
-            output
-                .status
-                .success()
-                .then(|| PathBuf::from(path.trim_end()))
-        });
-    named
-        .into_iter()
-        // The place of our own link is no source for it.
-        .filter(|path| path != place)
-        .chain(packaged)
-        .map(|path| path.join("libclang.so"))
+        .filter_map(|python| Command::new(python).args(["-c", script]).output().ok())
+        .filter(|output| output.status.success())
+        .filter_map(|output| String::from_utf8(output.stdout).ok())
+        .map(|folder| Path::new(folder.trim_end()).join("libclang.so"))
         .find(|library| library.is_file())
-        .ok_or_else(|| {
-            "libclang is missing: `pip install libclang`, or set LIBCLANG_PATH to the folder of \
-             libclang.so"
-                .to_owned()
-        })
 }
 
 /// The package of libclang on `PyPI` has no headers of the compiler (`stddef.h`); the C++ compiler has.
