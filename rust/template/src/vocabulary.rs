@@ -1,6 +1,10 @@
 //! What a vocabulary has to offer: plain tokenization, and the tokens that stand for structure.
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use thiserror::Error;
+
+/// Patterns of more bytes than this are looked for one by one.
+const AUTOMATON: usize = 1 << 20;
 
 /// The vocabulary failed to tokenize; it keeps the text, and why, to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -56,19 +60,52 @@ pub struct ControlToken {
 #[derive(Debug, Clone)]
 pub struct ControlTokens {
     tokens: Vec<ControlToken>,
+    automaton: Option<AhoCorasick>,
 }
 
 impl ControlTokens {
     /// Takes every token of class control, unknown or user-defined, in the order of their ids.
+    ///
+    /// llama.cpp tries longer texts first and leaves the order among equals to its library; here
+    /// they keep their order. It matters only where two of equal length overlap in a text. Tokens
+    /// without text, on which llama.cpp would never end, are left out.
     pub fn new(mut tokens: Vec<ControlToken>) -> Self {
         tokens.retain(|token| !token.text.is_empty());
         tokens.sort_by_key(|token| std::cmp::Reverse(token.text.len()));
-        Self { tokens }
+        let bytes: usize = tokens.iter().map(|token| token.text.len()).sum();
+        let automaton = (bytes <= AUTOMATON)
+            .then(|| {
+                AhoCorasick::builder()
+                    .kind(Some(AhoCorasickKind::ContiguousNFA))
+                    .build(tokens.iter().map(|token| &token.text))
+                    .ok()
+            })
+            .flatten();
+        Self { tokens, automaton }
     }
 
     /// The tokens, longest first.
     pub fn iter(&self) -> std::slice::Iter<'_, ControlToken> {
         self.tokens.iter()
+    }
+
+    /// The positions, in the order of [`Self::iter`], of the tokens that `text` spells somewhere.
+    pub(crate) fn spelled_in(&self, text: &str) -> Vec<usize> {
+        let mut found = vec![false; self.tokens.len()];
+        if let Some(automaton) = &self.automaton {
+            for spelled in automaton.find_overlapping_iter(text) {
+                found[spelled.pattern().as_usize()] = true;
+            }
+        } else {
+            for (found, token) in found.iter_mut().zip(&self.tokens) {
+                *found = text.contains(&token.text);
+            }
+        }
+        (0..found.len()).filter(|at| found[*at]).collect()
+    }
+
+    pub(crate) fn get(&self, at: usize) -> &ControlToken {
+        &self.tokens[at]
     }
 }
 
