@@ -6,10 +6,22 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod connection;
+mod cores;
+mod death;
+mod desk;
 mod error;
+mod flight;
+mod isolation;
 mod model;
+mod printable;
+mod process;
+mod session;
+mod slot;
 mod stream;
+mod supervisor;
 mod update;
+mod waiting;
 
 pub use config::{Config, executable};
 pub use error::{CODES, Death, HostError, Stage};

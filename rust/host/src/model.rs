@@ -1,18 +1,45 @@
 //! A model that is loaded in a worker.
 
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    process,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use strongroom_memory::Image;
-use strongroom_protocol::{Generate, Ready, Report};
+use strongroom_protocol::{Generate, MAX_TEXT, Order, Prompt, Ready, Report};
 
-use crate::{Config, HostError, Stream};
+use crate::{
+    Config, HostError, Stream,
+    desk::{Desk, Kind, Life},
+    isolation,
+    slot::{End, Taken},
+    supervisor::Supervisor,
+};
+
+/// How often the caller of [`Model::start_while`] is asked whether to go on.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// A model that is loaded in a worker, which is replaced when it dies. Dropping it closes it.
+///
+/// It may be used from many threads. After a fork every call in the child fails with
+/// [`HostError::Forked`]: the worker is the parent's.
 #[derive(Debug)]
-pub struct Model {}
+pub struct Model {
+    creator: u32,
+    desk: Arc<Desk>,
+    request_timeout: Duration,
+    supervisor: Mutex<Option<JoinHandle<()>>>,
+}
 
 impl Model {
     /// Starts a worker and waits until it is ready.
+    ///
+    /// # Errors
+    /// The machine can't give the isolation, or the worker can't start, lock itself in or load the
+    /// image: `sandbox.*`, `load.*`, `worker.*`.
     pub fn start(image: &Image, config: Config) -> Result<Self, HostError> {
         Self::start_while(image, config, &mut || ControlFlow::Continue(()))
     }
@@ -23,46 +50,186 @@ impl Model {
     /// # Errors
     /// Also [`HostError::LoadCancelled`].
     pub fn start_while(
-        _image: &Image,
-        _config: Config,
-        _go_on: &mut dyn FnMut() -> ControlFlow<()>,
+        image: &Image,
+        config: Config,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Self, HostError> {
-        Err(HostError::Unloaded)
+        let option = |option, reason: &str| HostError::Option {
+            option,
+            reason: reason.to_owned(),
+        };
+        if config.concurrent_requests == 0 {
+            return Err(option("concurrent_requests", "must be at least 1"));
+        }
+        if config.cores == 0 {
+            return Err(option("cores", "must be at least 1"));
+        }
+        let machine = isolation::machine(config.isolation)?;
+        let executable = config.executable.clone();
+        let not_started = |error: std::io::Error| HostError::NotStarted {
+            path: executable.clone(),
+            reason: error.to_string(),
+        };
+        let desk = Arc::new(Desk::new(config.concurrent_requests).map_err(not_started)?);
+        let request_timeout = config.request_timeout;
+        let supervisor = Supervisor::new(Arc::clone(&desk), image.clone(), config, &machine);
+        let thread = thread::Builder::new()
+            .name("strongroom-host".to_owned())
+            .spawn(move || supervisor.run())
+            .map_err(not_started)?;
+        let model = Self {
+            creator: process::id(),
+            desk,
+            request_timeout,
+            supervisor: Mutex::new(Some(thread)),
+        };
+        loop {
+            match model.desk.wait_ready(ASK_EVERY) {
+                Some(outcome) => return outcome.map(|()| model),
+                None if go_on().is_break() => return Err(HostError::LoadCancelled),
+                None => {}
+            }
+        }
     }
 
     /// What llama.cpp made of the image, in the latest worker.
+    ///
+    /// # Errors
+    /// Why the model is over.
     pub fn ready(&self) -> Result<Ready, HostError> {
-        Err(HostError::Unloaded)
+        Ok(self.life()?.0.ready)
     }
 
     /// What is in force in the latest worker.
+    ///
+    /// # Errors
+    /// Why the model is over.
     pub fn report(&self) -> Result<Report, HostError> {
-        Err(HostError::Unloaded)
+        Ok(self.life()?.0.ready.report)
     }
 
     /// The latest worker's process id.
+    ///
+    /// # Errors
+    /// Why the model is over.
     pub fn pid(&self) -> Result<u32, HostError> {
-        Err(HostError::Unloaded)
+        Ok(self.life()?.0.pid)
     }
 
     /// How often the worker was replaced.
+    ///
+    /// # Errors
+    /// Why the model is over.
     pub fn restarts(&self) -> Result<u64, HostError> {
-        Err(HostError::Unloaded)
+        Ok(self.life()?.1)
     }
 
-    /// Asks for an answer. `request` in the order is chosen here. Never waits.
-    pub fn generate(&self, _order: Generate) -> Result<Stream, HostError> {
-        Err(HostError::Unloaded)
+    /// Asks for an answer; never waits. The order's `request` is chosen here.
+    ///
+    /// # Errors
+    /// [`HostError::TextTooLong`], [`HostError::Option`] for a timeout of nothing or over
+    /// `request_timeout`, [`HostError::Busy`], or why the model is over. What the worker refuses
+    /// comes as the stream's end.
+    pub fn generate(&self, mut order: Generate) -> Result<Stream, HostError> {
+        self.same_process()?;
+        check_length(text_of(&order.prompt))?;
+        let timeout = Duration::from_millis(order.timeout_ms);
+        if timeout.is_zero() || timeout > self.request_timeout {
+            return Err(HostError::Option {
+                option: "timeout",
+                reason: format!("must be above 0 and at most {:?}", self.request_timeout),
+            });
+        }
+        let slot = self.desk.submit(Kind::Generate, timeout, |request| {
+            order.request = request;
+            Order::Generate(Box::new(order))
+        })?;
+        Ok(Stream::new(self.creator, slot, Arc::clone(&self.desk)))
     }
 
     /// The token ids of `text`, special tokens not parsed; waits at most the request timeout.
-    pub fn tokenize(&self, _text: &str) -> Result<Vec<u32>, HostError> {
-        Err(HostError::Unloaded)
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate), and what the worker refuses.
+    pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, HostError> {
+        self.same_process()?;
+        check_length(text.len())?;
+        let slot = self
+            .desk
+            .submit(Kind::Tokenize, self.request_timeout, |request| {
+                Order::Tokenize {
+                    request,
+                    text: text.into(),
+                }
+            })?;
+        // The supervisor ends every request by its deadline.
+        match slot.wait(None) {
+            Taken::End(End::Tokens(ids)) => Ok(ids),
+            Taken::End(End::Failed(error)) => Err(error),
+            Taken::End(End::Finished) | Taken::Update(_) | Taken::Nothing => {
+                Err(HostError::Unloaded)
+            }
+        }
     }
 
-    /// Ends the worker and waits until it is gone; every request still held ends with
+    /// Ends the worker and waits until it is gone; every request that is still held ends with
     /// [`HostError::Unloaded`]. A second call does nothing.
+    ///
+    /// # Errors
+    /// [`HostError::Forked`].
     pub fn close(&self) -> Result<(), HostError> {
+        self.same_process()?;
+        self.desk.close();
+        let mut supervisor = self
+            .supervisor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = supervisor.take() {
+            // It catches its own panics.
+            let _ = thread.join();
+        }
         Ok(())
     }
+
+    fn life(&self) -> Result<(Life, u64), HostError> {
+        self.same_process()?;
+        self.desk.life()
+    }
+
+    fn same_process(&self) -> Result<(), HostError> {
+        if process::id() == self.creator {
+            Ok(())
+        } else {
+            Err(HostError::Forked)
+        }
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        // In a forked child there is nothing to close.
+        let _ = self.close();
+    }
+}
+
+fn text_of(prompt: &Prompt) -> usize {
+    match prompt {
+        Prompt::Text(text) => text.0.len(),
+        Prompt::Chat(messages) => messages
+            .iter()
+            .map(|message| {
+                message.content.0.len() + message.name.as_ref().map_or(0, |name| name.0.len())
+            })
+            .sum(),
+    }
+}
+
+const fn check_length(bytes: usize) -> Result<(), HostError> {
+    if bytes > MAX_TEXT {
+        return Err(HostError::TextTooLong {
+            bytes,
+            bound: MAX_TEXT,
+        });
+    }
+    Ok(())
 }

@@ -1,36 +1,92 @@
 //! The answer to one request, as it is decoded.
 
-use std::{io, os::fd::BorrowedFd, time::Duration};
+use std::{io, os::fd::BorrowedFd, process, sync::Arc, time::Duration};
 
-use crate::{HostError, Update};
+use crate::{
+    HostError, Update,
+    desk::Desk,
+    slot::{End, Slot, Taken},
+};
 
 /// The answer to one request. Dropping it cancels the request.
 #[derive(Debug)]
-pub struct Stream {}
+pub struct Stream {
+    creator: u32,
+    slot: Arc<Slot>,
+    desk: Arc<Desk>,
+}
 
 impl Stream {
-    /// Waits for the next update. `None` after `Finished`, or when `timeout` has passed; an error is
-    /// the last thing a stream yields, and it yields it again when asked again.
-    pub fn next(&self, _timeout: Option<Duration>) -> Result<Option<Update>, HostError> {
-        Err(HostError::Unloaded)
+    pub(crate) const fn new(creator: u32, slot: Arc<Slot>, desk: Arc<Desk>) -> Self {
+        Self {
+            creator,
+            slot,
+            desk,
+        }
+    }
+
+    /// Waits for the next update. `None` after `Finished`, or when `timeout` has passed.
+    ///
+    /// # Errors
+    /// Why the request ended before its answer did; asked again, the same. After a fork
+    /// [`HostError::Forked`].
+    pub fn next(&self, timeout: Option<Duration>) -> Result<Option<Update>, HostError> {
+        self.same_process()?;
+        yielded(self.slot.wait(timeout))
     }
 
     /// The next update if there is one; never waits.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
     pub fn poll(&self) -> Result<Option<Update>, HostError> {
-        Err(HostError::Unloaded)
+        self.same_process()?;
+        yielded(self.slot.take())
     }
 
-    /// Whether nothing will come any more: `Finished` or an error was yielded.
-    pub fn ended(&self) -> bool {
-        true
-    }
-
-    /// Readable whenever [`poll`](Self::poll) has something; made when first asked for.
+    /// A descriptor that is readable whenever [`poll`](Self::poll) has something, and for ever after
+    /// the end; made when first asked for, and closed with the stream.
+    ///
+    /// # Errors
+    /// The kernel's, where descriptors run out.
     pub fn wake_fd(&self) -> io::Result<BorrowedFd<'_>> {
-        Err(io::ErrorKind::Unsupported.into())
+        self.same_process().map_err(io::Error::other)?;
+        self.slot.wake_fd()
     }
 
-    /// Stops decoding at the next step; the stream still ends, with `Finished` of reason
-    /// `Cancelled`.
-    pub fn cancel(&self) {}
+    /// Stops decoding at the next step; the stream then ends with `Finished`, of reason `Cancelled`
+    /// unless it ended otherwise just before.
+    ///
+    /// # Errors
+    /// [`HostError::Forked`].
+    pub fn cancel(&self) -> Result<(), HostError> {
+        self.same_process()?;
+        self.desk.cancel(self.slot.id);
+        Ok(())
+    }
+
+    fn same_process(&self) -> Result<(), HostError> {
+        if process::id() == self.creator {
+            Ok(())
+        } else {
+            Err(HostError::Forked)
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // A forked child has a copy of it and no supervisor; a lock may be held there for ever.
+        if self.same_process().is_ok() && self.slot.abandon() {
+            self.desk.cancel(self.slot.id);
+        }
+    }
+}
+
+fn yielded(taken: Taken) -> Result<Option<Update>, HostError> {
+    match taken {
+        Taken::Update(update) => Ok(Some(update)),
+        Taken::End(End::Failed(error)) => Err(error),
+        Taken::End(End::Finished | End::Tokens(_)) | Taken::Nothing => Ok(None),
+    }
 }

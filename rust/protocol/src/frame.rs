@@ -137,3 +137,78 @@ impl<R: Read> Decoder<R> {
         decode(&self.payload).map(Some)
     }
 }
+
+/// Cuts what a non-blocking stream yields into frames: bytes are put in as they arrive, messages
+/// are taken out.
+///
+/// Holds what was put in and not yet taken out, so a reader that takes every message before it puts
+/// more in holds at most one frame and one read.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    bound: usize,
+}
+
+impl Buffer {
+    /// For frames of at most `bound` bytes.
+    pub const fn new(bound: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            bound,
+        }
+    }
+
+    /// Puts bytes in.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Takes a message out; `None` when the rest is no whole frame.
+    ///
+    /// # Errors
+    /// [`FrameError::Empty`], [`FrameError::TooLong`] as soon as the prefix is there, or
+    /// [`FrameError::Malformed`]; the stream is of no more use after one.
+    #[allow(clippy::should_implement_trait)] // The kind of message is the caller's at each step.
+    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+        let rest = &self.bytes[self.start..];
+        let Some((prefix, rest)) = rest.split_first_chunk::<PREFIX>() else {
+            return Ok(None);
+        };
+        let length = u32::from_le_bytes(*prefix) as usize;
+        if length == 0 {
+            return Err(FrameError::Empty);
+        }
+        if length > self.bound {
+            return Err(FrameError::TooLong {
+                length,
+                bound: self.bound,
+            });
+        }
+        let Some(payload) = rest.get(..length) else {
+            return Ok(None);
+        };
+        let message = decode(payload)?;
+        self.start += PREFIX + length;
+        if self.is_empty() {
+            self.start = 0;
+            self.bytes.clear();
+            // A single large frame doesn't keep its room for ever.
+            self.bytes.shrink_to(KEPT);
+        }
+        Ok(Some(message))
+    }
+
+    /// Whether no part of a frame waits for its rest.
+    pub const fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+}
+
+/// Bytes that an empty [`Buffer`] keeps allocated.
+const KEPT: usize = 128 << 10;

@@ -16,7 +16,7 @@ pub mod report;
 pub use event::{Event, FinishReason, Finished, Ready};
 pub use exit::ExitCode;
 pub use fault::{Fault, FaultCode};
-pub use frame::{Decoder, FrameError};
+pub use frame::{Buffer, Decoder, FrameError};
 pub use order::{Generate, Isolation, Limits, Message, Order, Prompt, Role, Sampling, Start};
 pub use report::{Layer, LayerName, LayerState, Report};
 

@@ -1,0 +1,229 @@
+//! A request that a worker holds, and the rules for what it may say about it.
+
+use std::time::Instant;
+
+use strongroom_protocol::{Event, FinishReason, Finished, Order, Ready};
+
+use crate::{
+    HostError, Update,
+    desk::{Job, Kind, Ticket},
+    printable,
+    slot::End,
+};
+
+/// Bytes of text that a token may stand for, on average over an answer.
+const TEXT_PER_TOKEN: usize = 1024;
+
+/// Ids that a text may have beyond one per byte: BOS, EOS, a space that the tokenizer puts first.
+const SPARE_IDS: usize = 16;
+
+/// The rule that a worker broke, by the words of the specification.
+pub(crate) type Rule = &'static str;
+
+/// A request that a worker holds.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) ticket: Ticket,
+    /// Kept to be sent again, until the request has begun.
+    order: Option<Order>,
+    strikes: u32,
+    began_at: Option<Instant>,
+    expects: Expects,
+}
+
+#[derive(Debug)]
+enum Expects {
+    Answer {
+        context: u32,
+        limit: u32,
+        tokens: u32,
+        pieces: u32,
+        text: usize,
+    },
+    Ids {
+        vocabulary: u32,
+        limit: usize,
+    },
+}
+
+/// Whether more is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    More,
+    Over,
+}
+
+/// The request that `event` is about.
+pub(crate) const fn request_of(event: &Event) -> Option<u64> {
+    match event {
+        Event::Began { request, .. }
+        | Event::Piece { request, .. }
+        | Event::Tokens { request, .. }
+        | Event::Refused { request, .. } => Some(*request),
+        Event::Finished(finished) => Some(finished.request),
+        Event::Locked(_) | Event::Ready(_) | Event::Failed(_) => None,
+    }
+}
+
+impl Flight {
+    /// `job`, sent to the worker that said `ready`.
+    pub(crate) fn new(job: Job, ready: &Ready) -> Self {
+        let expects = match &job.order {
+            Order::Tokenize { text, .. } => Expects::Ids {
+                vocabulary: ready.vocabulary_size,
+                limit: text.0.len() + SPARE_IDS,
+            },
+            Order::Generate(order) => Expects::Answer {
+                context: ready.context_length,
+                limit: order
+                    .max_tokens
+                    .unwrap_or(u32::MAX)
+                    .min(ready.context_length),
+                tokens: 0,
+                pieces: 0,
+                text: 0,
+            },
+            // No job is one of these; nothing is expected.
+            Order::Start(_) | Order::Cancel { .. } => Expects::Ids {
+                vocabulary: 0,
+                limit: 0,
+            },
+        };
+        Self {
+            ticket: job.ticket,
+            order: Some(job.order),
+            strikes: job.strikes,
+            began_at: None,
+            expects,
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        match self.expects {
+            Expects::Answer { .. } => Kind::Generate,
+            Expects::Ids { .. } => Kind::Tokenize,
+        }
+    }
+
+    /// What the worker says about it; handed on if the rules allow it.
+    pub(crate) fn accept(&mut self, event: Event) -> Result<Progress, Rule> {
+        match event {
+            Event::Began { prompt_tokens, .. } => self.began(prompt_tokens),
+            Event::Piece { text, tokens, .. } => self.piece(text.0, tokens),
+            Event::Finished(finished) => self.finished(finished),
+            Event::Tokens { ids, .. } => self.tokens(ids),
+            Event::Refused { fault, .. } => {
+                let error = HostError::Refused(printable::fault(&fault));
+                self.ticket.end(End::Failed(error));
+                Ok(Progress::Over)
+            }
+            Event::Locked(_) | Event::Ready(_) | Event::Failed(_) => Err("out of order"),
+        }
+    }
+
+    fn began(&mut self, prompt_tokens: u32) -> Result<Progress, Rule> {
+        let Expects::Answer { context, .. } = self.expects else {
+            return Err("Began for a Tokenize");
+        };
+        if self.began_at.is_some() {
+            return Err("Began twice");
+        }
+        if prompt_tokens > context {
+            return Err("prompt_tokens over the context");
+        }
+        self.blame();
+        self.ticket.push(Update::Began { prompt_tokens });
+        Ok(Progress::More)
+    }
+
+    fn piece(&mut self, more: String, decoded: u32) -> Result<Progress, Rule> {
+        let Expects::Answer {
+            limit,
+            tokens,
+            pieces,
+            text,
+            ..
+        } = &mut self.expects
+        else {
+            return Err("Piece for a Tokenize");
+        };
+        if self.began_at.is_none() {
+            return Err("Piece before Began");
+        }
+        if more.is_empty() {
+            return Err("Piece without text");
+        }
+        *tokens = tokens.saturating_add(decoded);
+        *pieces = pieces.saturating_add(1);
+        *text = text.saturating_add(more.len());
+        if *tokens > *limit {
+            return Err("more tokens than the limit");
+        }
+        // One per token, and what was held back at the end.
+        if *pieces > limit.saturating_add(1) {
+            return Err("more pieces than tokens");
+        }
+        if *text > TEXT_PER_TOKEN.saturating_mul(*limit as usize + 1) {
+            return Err("more text than the tokens can stand for");
+        }
+        self.ticket.push(Update::Piece {
+            text: more,
+            tokens: decoded,
+        });
+        Ok(Progress::More)
+    }
+
+    fn finished(&mut self, mut finished: Box<Finished>) -> Result<Progress, Rule> {
+        let Expects::Answer { limit, tokens, .. } = self.expects else {
+            return Err("Finished for a Tokenize");
+        };
+        if self.began_at.is_none() && finished.reason != FinishReason::Cancelled {
+            return Err("Finished before Began");
+        }
+        if !(tokens..=limit).contains(&finished.completion_tokens) {
+            return Err("completion_tokens that disagree with the pieces");
+        }
+        let left_queue = self.began_at.unwrap_or_else(Instant::now);
+        let queued = left_queue.saturating_duration_since(self.ticket.arrived);
+        finished.queue_micros = u64::try_from(queued.as_micros()).unwrap_or(u64::MAX);
+        self.ticket.push(Update::Finished(finished));
+        self.ticket.end(End::Finished);
+        Ok(Progress::Over)
+    }
+
+    fn tokens(&mut self, ids: Vec<u32>) -> Result<Progress, Rule> {
+        let Expects::Ids { vocabulary, limit } = self.expects else {
+            return Err("Tokens for a Generate");
+        };
+        if ids.len() > limit {
+            return Err("more ids than bytes of text");
+        }
+        if ids.iter().any(|&id| id >= vocabulary) {
+            return Err("an id outside the vocabulary");
+        }
+        self.ticket.end(End::Tokens(ids));
+        Ok(Progress::Over)
+    }
+
+    /// From here on the request fails with its worker.
+    pub(crate) fn blame(&mut self) {
+        self.began_at.get_or_insert_with(Instant::now);
+        self.order = None;
+    }
+
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.order.is_none()
+    }
+
+    /// The job, to be sent to another worker; `None` if it has begun.
+    pub(crate) fn into_job(self) -> Result<Job, Ticket> {
+        match self.order {
+            Some(order) => Ok(Job {
+                ticket: self.ticket,
+                order,
+                strikes: self.strikes,
+            }),
+            None => Err(self.ticket),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Requests that no worker holds.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use strongroom_protocol::{FinishReason, Finished};
+
+use crate::{
+    HostError, Update,
+    desk::{Desk, Job, Kind},
+    slot::End,
+};
+
+/// Requests that no worker holds, first come first.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) desk: Arc<Desk>,
+    jobs: VecDeque<Job>,
+}
+
+/// What the supervisor has to do besides.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// Requests to stop that don't wait here.
+    pub(crate) cancels: Vec<u64>,
+    /// The model is being unloaded.
+    pub(crate) closing: bool,
+}
+
+impl Waiting {
+    pub(crate) const fn new(desk: Arc<Desk>) -> Self {
+        Self {
+            desk,
+            jobs: VecDeque::new(),
+        }
+    }
+
+    /// Takes in what came.
+    pub(crate) fn look(&mut self) -> Look {
+        let news = self.desk.news();
+        self.jobs.extend(news.arrivals);
+        let mut cancels = news.cancels;
+        cancels.retain(|&id| {
+            let here = self.jobs.iter().position(|job| job.ticket.id == id);
+            match here.and_then(|index| self.jobs.remove(index)) {
+                Some(job) => {
+                    cancel(&job);
+                    false
+                }
+                None => true,
+            }
+        });
+        Look {
+            cancels,
+            closing: news.closing,
+        }
+    }
+
+    /// Ends what waited for too long.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.jobs.retain(|job| {
+            let late = now >= job.ticket.deadline;
+            if late {
+                job.ticket.end(End::Failed(HostError::Deadline));
+            }
+            !late
+        });
+    }
+
+    /// The first deadline of all.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.jobs.iter().map(|job| job.ticket.deadline).min()
+    }
+
+    /// The first of a kind.
+    pub(crate) fn take(&mut self, kind: Kind) -> Option<Job> {
+        let index = self.jobs.iter().position(|job| job.kind() == kind)?;
+        self.jobs.remove(index)
+    }
+
+    /// Puts jobs back where they were: numbers are given in the order of arrival.
+    pub(crate) fn give_back(&mut self, jobs: Vec<Job>) {
+        self.jobs.extend(jobs);
+        self.jobs
+            .make_contiguous()
+            .sort_unstable_by_key(|job| job.ticket.id);
+    }
+
+    /// Ends them all.
+    pub(crate) fn fail(&mut self, error: &HostError) {
+        for job in self.jobs.drain(..) {
+            job.ticket.end(End::Failed(error.clone()));
+        }
+    }
+}
+
+/// Ends a job that never reached a worker, as a worker ends one that has not begun.
+fn cancel(job: &Job) {
+    let queued = job.ticket.arrived.elapsed().as_micros();
+    job.ticket.push(Update::Finished(Box::new(Finished {
+        request: job.ticket.id,
+        reason: FinishReason::Cancelled,
+        completion_tokens: 0,
+        queue_micros: u64::try_from(queued).unwrap_or(u64::MAX),
+        prompt_micros: 0,
+        decode_micros: 0,
+    })));
+    job.ticket.end(End::Finished);
+}
