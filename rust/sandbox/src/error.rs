@@ -165,3 +165,64 @@ pub(crate) fn refused<E: Into<io::Error>>(
         source: source.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every() -> Vec<SandboxError> {
+        let layer = LayerName::Cores;
+        vec![
+            SandboxError::LandlockAbsent {
+                needed: 1,
+                found: 0,
+            },
+            SandboxError::SeccompAbsent { lacking: "TSYNC" },
+            SandboxError::RlimitsAbsent,
+            SandboxError::SwapPresent {
+                devices: "/dev/sda2".to_owned(),
+            },
+            refused(layer, "sched_setaffinity")(io::Error::from_raw_os_error(libc::EPERM)),
+            SandboxError::Limit {
+                limit: "RLIMIT_AS",
+                wanted: 2,
+                allowed: 1,
+            },
+            SandboxError::Cores {
+                wanted: vec![7],
+                allowed: vec![0],
+            },
+            SandboxError::NotInForce {
+                layer,
+                found: "[0]".to_owned(),
+            },
+            SandboxError::Threads { threads: 2 },
+            SandboxError::Orphaned,
+            SandboxError::Descriptor {
+                descriptor: 4,
+                expected: "a sealed image",
+            },
+        ]
+    }
+
+    #[test]
+    fn the_codes_are_those_of_the_errors() {
+        let codes: Vec<_> = every().iter().map(SandboxError::code).collect();
+        assert_eq!(codes, CODES);
+    }
+
+    #[test]
+    fn every_error_names_its_reason_and_a_next_step() {
+        for error in every() {
+            assert!(!error.to_string().is_empty());
+            assert!(!error.next_step().is_empty());
+            assert!(
+                error
+                    .fault()
+                    .detail
+                    .ends_with(&format!("({})", error.code()))
+            );
+            assert!(error.fault().detail.len() <= Fault::MAX_DETAIL);
+        }
+    }
+}

@@ -218,3 +218,127 @@ fn memfd_sealable() -> bool {
         })
         .is_ok_and(|found| found.contains(seals))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine that lacks nothing.
+    fn complete() -> Machine {
+        Machine {
+            kernel: "6.18.0".to_owned(),
+            landlock: 7,
+            seccomp_lacks: None,
+            rlimits: true,
+            memfd_seals: true,
+            lockable: Some(8 << 20),
+            swap: Swap::None,
+            cpu: Cpu::detect(),
+            cores: vec![0, 2, 4, 6],
+            quota: Quota::Unlimited,
+        }
+    }
+
+    fn code(isolation: Isolation, machine: &Machine) -> Option<&'static str> {
+        require(isolation, machine).err().map(|error| error.code())
+    }
+
+    #[test]
+    fn a_complete_machine_gives_every_isolation() {
+        for isolation in [
+            Isolation::DangerNone,
+            Isolation::Process,
+            Isolation::Maximum,
+        ] {
+            assert_eq!(code(isolation, &complete()), None);
+        }
+    }
+
+    #[test]
+    fn what_is_required_and_absent_is_refused_by_name() {
+        type Harm = fn(&mut Machine);
+        let cases: [(Harm, Option<&str>, Option<&str>); 7] = [
+            (
+                |m| m.seccomp_lacks = Some("TSYNC"),
+                Some("sandbox.seccomp_absent"),
+                Some("sandbox.seccomp_absent"),
+            ),
+            (
+                |m| m.rlimits = false,
+                Some("sandbox.rlimits_absent"),
+                Some("sandbox.rlimits_absent"),
+            ),
+            (
+                |m| m.landlock = 0,
+                Some("sandbox.landlock_absent"),
+                Some("sandbox.landlock_absent"),
+            ),
+            (|m| m.landlock = 5, None, Some("sandbox.landlock_absent")),
+            (|m| m.landlock = 6, None, None),
+            (
+                |m| m.swap = Swap::Devices(vec!["/dev/zram0".to_owned()]),
+                None,
+                Some("sandbox.swap_present"),
+            ),
+            (
+                |m| m.swap = Swap::Unknown,
+                None,
+                Some("sandbox.swap_present"),
+            ),
+        ];
+        for (harm, process, maximum) in cases {
+            let mut machine = complete();
+            harm(&mut machine);
+            assert_eq!(code(Isolation::DangerNone, &machine), None);
+            assert_eq!(code(Isolation::Process, &machine), process, "{machine:?}");
+            assert_eq!(code(Isolation::Maximum, &machine), maximum, "{machine:?}");
+        }
+    }
+
+    #[test]
+    fn free_cores_are_the_lesser_of_affinity_and_whole_quota() {
+        for (quota, free) in [
+            (Quota::Unlimited, 4),
+            (Quota::Processors(0.5), 1),
+            (Quota::Processors(2.9), 2),
+            (Quota::Processors(16.0), 4),
+        ] {
+            let machine = Machine {
+                quota,
+                ..complete()
+            };
+            assert_eq!(machine.cores_free(), free, "{quota:?}");
+        }
+    }
+
+    #[test]
+    fn a_worker_gets_cores_that_the_host_has() {
+        assert_eq!(complete().first_cores(0), [0]);
+        assert_eq!(complete().first_cores(2), [0, 2]);
+        assert_eq!(complete().first_cores(9), [0, 2, 4, 6]);
+    }
+
+    #[test]
+    fn this_machine_is_described_without_being_changed() {
+        let before = getrlimit(Resource::As);
+        let machine = probe();
+        assert_eq!(getrlimit(Resource::As), before);
+        assert!(!machine.kernel.is_empty());
+        assert!(!machine.cores.is_empty());
+        let names: Vec<_> = machine.capabilities().iter().map(|row| row.name).collect();
+        assert_eq!(
+            names,
+            [
+                "kernel",
+                "landlock",
+                "seccomp",
+                "rlimits",
+                "memfd",
+                "locked memory",
+                "swap",
+                "cpu",
+                "cores"
+            ]
+        );
+    }
+}

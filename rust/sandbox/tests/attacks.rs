@@ -213,7 +213,7 @@ fn the_sandbox_stops_every_attack_in_both_stages_for_both_users() {
                 ("maximum", case.serve),
             ] {
                 let run = Run::of(case.attack, layers, user).argument(target.aim(case.attack));
-                runs.push((run.clone().from_thread(), answer));
+                runs.push((run.clone().in_thread(), answer));
                 runs.push((run, answer));
             }
         }
@@ -260,7 +260,7 @@ fn without_the_sandbox_the_attacks_work_or_the_machine_forbids_them() {
             forbidden.push(format!("{}: {}", case.attack, reasons.join("; ")));
         }
     }
-    println!(
+    eprintln!(
         "forbidden by this machine to every user tried:\n{}",
         forbidden.join("\n")
     );
@@ -345,7 +345,7 @@ fn every_call_that_is_not_listed_kills() {
         .collect();
     for_each(&numbers, |number| {
         for layers in ["load", "serve"] {
-            let outcome = target.run(&Run::of("call", layers, user).argument(number));
+            let outcome = target.run(&Run::of("call", layers, user).argument(number.to_string()));
             let exempt = EXEMPT
                 .iter()
                 .any(|(call, answer)| call == number && outcome == *answer);
@@ -375,7 +375,8 @@ fn listed_calls_with_other_arguments_kill() {
             libc::SYS_prctl,
             libc::SYS_seccomp,
         ] {
-            let outcome = target.run(&Run::of("call", layers, User::all()[0]).argument(number));
+            let outcome =
+                target.run(&Run::of("call", layers, User::all()[0]).argument(number.to_string()));
             assert_eq!(
                 outcome,
                 Outcome::Signal(SIGSYS),

@@ -28,7 +28,7 @@ fn landlock_alone_stops_files_tcp_signals_and_abstract_sockets() {
         ] {
             for run in [
                 Run::of(attack, "landlock", user),
-                Run::of(attack, "landlock", user).from_thread(),
+                Run::of(attack, "landlock", user).in_thread(),
             ] {
                 let run = run.argument(target.aim(attack));
                 assert_eq!(target.run(&run), Outcome::Errno(errno), "{run:?}");
@@ -161,7 +161,7 @@ fn a_worker_dies_of_its_own_signal() {
             for user in User::all() {
                 let run = Run::of(attack, layers, user);
                 assert_eq!(target.run(&run), Outcome::Signal(signal), "{run:?}");
-                let run = run.from_thread();
+                let run = run.in_thread();
                 assert_eq!(target.run(&run), Outcome::Signal(signal), "{run:?}");
             }
         }

@@ -110,3 +110,105 @@ fn share(quota: f64, period: f64) -> Option<f64> {
     let share = quota / period;
     (share.is_finite() && share > 0.0).then_some(share)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A directory with the files of groups, removed at the end.
+    struct Tree(PathBuf);
+
+    impl Tree {
+        fn of(name: &str, files: &[(&str, &str)]) -> Self {
+            let root = std::env::temp_dir()
+                .join(format!("strongroom-cgroup-{}-{name}", std::process::id()));
+            for (path, content) in files {
+                let path = root.join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, content).unwrap();
+            }
+            Self(root)
+        }
+
+        fn quota(&self) -> Quota {
+            Quota::read(&self.0.join("process"), &self.0.join("mount"))
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_least_quota_on_the_way_to_the_root_counts() {
+        let tree = Tree::of(
+            "least",
+            &[
+                ("process/cgroup", "0::/service/worker\n"),
+                ("mount/service/cpu.max", "150000 100000\n"),
+                ("mount/service/worker/cpu.max", "400000 100000\n"),
+            ],
+        );
+        assert_eq!(tree.quota(), Quota::Processors(1.5));
+        assert_eq!(tree.quota().whole_cores(), Some(1));
+    }
+
+    #[test]
+    fn max_is_no_limit() {
+        let tree = Tree::of(
+            "max",
+            &[
+                ("process/cgroup", "0::/\n"),
+                ("mount/cpu.max", "max 100000\n"),
+            ],
+        );
+        assert_eq!(tree.quota(), Quota::Unlimited);
+    }
+
+    #[test]
+    fn a_container_that_mounts_its_own_group_as_the_root_is_asked_there() {
+        let tree = Tree::of(
+            "container",
+            &[
+                ("process/cgroup", "0::/../../docker/0123\n"),
+                ("mount/cpu.max", "300000 100000\n"),
+            ],
+        );
+        assert_eq!(tree.quota(), Quota::Processors(3.0));
+    }
+
+    #[test]
+    fn version_1_is_read_by_its_controllers() {
+        let tree = Tree::of(
+            "one",
+            &[
+                (
+                    "process/cgroup",
+                    "12:pids:/a\n4:cpu,cpuacct:/a\n1:name=systemd:/a\n",
+                ),
+                ("mount/cpu,cpuacct/a/cpu.cfs_quota_us", "50000\n"),
+                ("mount/cpu,cpuacct/a/cpu.cfs_period_us", "100000\n"),
+                ("mount/cpu,cpuacct/cpu.cfs_quota_us", "-1\n"),
+                ("mount/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
+            ],
+        );
+        assert_eq!(tree.quota(), Quota::Processors(0.5));
+        assert_eq!(tree.quota().whole_cores(), Some(1));
+    }
+
+    #[test]
+    fn nonsense_is_no_limit() {
+        for (name, content) in [("zero", "0 0\n"), ("words", "a b c\n"), ("nothing", "")] {
+            let tree = Tree::of(
+                name,
+                &[("process/cgroup", "0::/\n"), ("mount/cpu.max", content)],
+            );
+            assert_eq!(tree.quota(), Quota::Unlimited, "{name}");
+        }
+        let absent = Path::new("/nonexistent");
+        assert_eq!(Quota::read(absent, absent), Quota::Unlimited);
+    }
+}

@@ -316,3 +316,49 @@ fn only_bits(argument: u8, allowed: u64) -> Condition {
         value: 0,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const RETURN: u16 = 0x06;
+
+    fn last(program: &BpfProgram) -> (u16, u32) {
+        let last = program.last().unwrap();
+        (last.code, last.k)
+    }
+
+    #[test]
+    fn serving_allows_less_than_loading_and_nothing_else() {
+        let load = Policy::of(Stage::Load).calls;
+        let serve = Policy::of(Stage::Serve).calls;
+        assert!(serve.keys().all(|call| load.contains_key(call)));
+        assert!(serve.len() < load.len());
+    }
+
+    #[test]
+    fn what_is_denied_is_not_allowed_too() {
+        for stage in [Stage::Load, Stage::Serve] {
+            let calls = Policy::of(stage).calls;
+            assert!(DENIED.iter().all(|call| !calls.contains_key(call)));
+        }
+    }
+
+    /// What joining the two programs rests on.
+    #[test]
+    fn the_part_that_denies_ends_by_allowing() {
+        let denied = DENIED.iter().map(|&call| (call, Vec::new())).collect();
+        let program = assemble(denied, SeccompAction::Allow, SeccompAction::Errno(1)).unwrap();
+        assert_eq!(last(&program), (RETURN, libc::SECCOMP_RET_ALLOW));
+    }
+
+    #[test]
+    fn the_whole_ends_by_killing_and_fits_the_kernel_s_bound() {
+        for stage in [Stage::Load, Stage::Serve] {
+            let program = Policy::of(stage).compile().unwrap();
+            assert_eq!(last(&program), (RETURN, libc::SECCOMP_RET_KILL_PROCESS));
+            assert!(program.len() <= 4096);
+        }
+    }
+}

@@ -94,12 +94,12 @@ impl Run {
         }
     }
 
-    pub fn argument(mut self, argument: impl ToString) -> Self {
-        self.argument = argument.to_string();
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.argument = argument.into();
         self
     }
 
-    pub fn from_thread(mut self) -> Self {
+    pub fn in_thread(mut self) -> Self {
         self.from = "thread";
         self
     }

@@ -6,7 +6,11 @@
 //! socket: `ready` once the layers hold, then `works TEXT` or `errno NUMBER`.
 #![allow(unsafe_code)]
 // Everything here is a raw system call whose result is what is being asked for.
-#![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss
+)]
 
 mod kernel;
 mod memory;
@@ -198,15 +202,12 @@ fn be_parent(layers: &str) -> ! {
         .env_clear()
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null());
-    // SAFETY: dup2 may be called between fork and exec, and the numbers are plain integers.
-    unsafe {
-        command.pre_exec(move || {
-            if libc::dup2(number, descriptor::SOCKET) < 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            Ok(())
-        });
-    }
+    let place = move || match kernel::call!(libc::SYS_dup2, number, descriptor::SOCKET) {
+        Ok(_) => Ok(()),
+        Err(errno) => Err(std::io::Error::from_raw_os_error(errno)),
+    };
+    // SAFETY: one system call on plain integers is all that happens between fork and exec.
+    unsafe { command.pre_exec(place) };
     let child = command.spawn();
     drop(theirs);
     let Ok(child) = child else {

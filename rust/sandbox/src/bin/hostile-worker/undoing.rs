@@ -83,7 +83,10 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
         Ok(byte.to_string())
     }),
     ("overflow", |_| Ok(overflow(1).to_string())),
-    ("double_free", double_free),
+    ("double_free", |_| {
+        double_free();
+        Ok("yes".to_owned())
+    }),
 ];
 
 fn prctl(option: i32, value: i32) -> Outcome {
@@ -126,7 +129,7 @@ fn laxer_filter(_: &Situation) -> Outcome {
     ))
 }
 
-/// Asks to be called for SIGUSR1: the kernel's struct of 32 bytes, SIG_IGN, no flags.
+/// Asks to be called for SIGUSR1: the kernel's struct of 32 bytes, `SIG_IGN`, no flags.
 fn handler(_: &Situation) -> Outcome {
     let mut action = [0; 32];
     action[0] = 1;
@@ -182,7 +185,7 @@ fn overflow(depth: u64) -> u64 {
 }
 
 /// glibc notices, says so on standard error, and aborts.
-fn double_free(_: &Situation) -> Outcome {
+fn double_free() {
     // SAFETY: a block of this program's own.
     let block = unsafe { libc::malloc(1 << 12) };
     // SAFETY: the first time is right.
@@ -190,5 +193,4 @@ fn double_free(_: &Situation) -> Outcome {
     let block = std::hint::black_box(block);
     // SAFETY: none: freeing twice is the point; glibc checks for it.
     unsafe { libc::free(block) };
-    Ok("yes".to_owned())
 }
