@@ -2,7 +2,7 @@
 
 use std::io;
 
-use strongroom_protocol::{Fault, FaultCode, LayerName};
+use strongroom_protocol::LayerName;
 use thiserror::Error;
 
 /// Every code of [`SandboxError`].
@@ -147,11 +147,6 @@ impl SandboxError {
             Self::Orphaned => "nothing: the host that asked is gone",
         }
     }
-
-    /// As the worker tells it to the host.
-    pub fn fault(&self) -> Fault {
-        Fault::new(FaultCode::Sandbox, format!("{self} ({})", self.code()))
-    }
 }
 
 /// Turns the kernel's answer to `step` of `layer` into an error.
@@ -216,13 +211,6 @@ mod tests {
         for error in every() {
             assert!(!error.to_string().is_empty());
             assert!(!error.next_step().is_empty());
-            assert!(
-                error
-                    .fault()
-                    .detail
-                    .ends_with(&format!("({})", error.code()))
-            );
-            assert!(error.fault().detail.len() <= Fault::MAX_DETAIL);
         }
     }
 }

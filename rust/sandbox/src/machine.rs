@@ -115,11 +115,6 @@ impl Machine {
             .max(1)
     }
 
-    /// The first `wanted` of the processors, or all when there are fewer: the affinity of a worker.
-    pub fn first_cores(&self, wanted: usize) -> Vec<u32> {
-        self.cores.iter().copied().take(wanted.max(1)).collect()
-    }
-
     /// The rows of `strongroom doctor`.
     pub fn capabilities(&self) -> Vec<Capability> {
         let row = |name, value: String, ok, detail: &str| Capability {
@@ -309,13 +304,6 @@ mod tests {
             };
             assert_eq!(machine.cores_free(), free, "{quota:?}");
         }
-    }
-
-    #[test]
-    fn a_worker_gets_cores_that_the_host_has() {
-        assert_eq!(complete().first_cores(0), [0]);
-        assert_eq!(complete().first_cores(2), [0, 2]);
-        assert_eq!(complete().first_cores(9), [0, 2, 4, 6]);
     }
 
     #[test]

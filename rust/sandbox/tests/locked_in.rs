@@ -105,7 +105,10 @@ fn the_inherited_environment_cannot_be_seen_from_outside() {
 
         let worker = waiting(&target, "serve", user);
         match fs::read(format!("/proc/{}/environ", worker.pid())) {
-            Ok(bytes) => assert!(bytes.iter().all(|&byte| byte == 0)),
+            Ok(bytes) => {
+                let left: Vec<_> = bytes.into_iter().filter(|&byte| byte != 0).collect();
+                assert_eq!(left, b"GGML_NO_BACKTRACE=1");
+            }
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
         }
         worker.end();
@@ -265,6 +268,32 @@ fn it_refuses_descriptors_that_are_not_a_worker_s() {
         Stdio::from(file),
     );
     refused(started.finish(), 2);
+}
+
+#[test]
+fn the_one_variable_that_llama_cpp_needs_stays() {
+    let target = Target::new();
+    let run = Run::of("kept_environment", "serve", User::all()[0]);
+    assert_eq!(target.run(&run), Outcome::Works("1".to_owned()));
+}
+
+#[test]
+fn it_refuses_limits_that_the_machine_does_not_give() {
+    let target = Target::new();
+    let why = |layers| match target.run(&Run::of("report", layers, User::all()[0])) {
+        Outcome::Failed(why) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        why("lowered"),
+        "RLIMIT_AS can't be set to 2147483648: this process may have at most 1073741824"
+    );
+    let cores = strongroom_sandbox::probe().cores;
+    assert!(
+        !cores.contains(&1023),
+        "the test needs a processor that isn't there"
+    );
+    assert!(why("elsewhere").starts_with("the worker can't be placed on cores"));
 }
 
 #[test]

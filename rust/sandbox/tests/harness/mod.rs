@@ -265,6 +265,7 @@ impl Target {
         command
             .args([run.layers, run.from, &run.attack, &run.argument])
             .env_clear()
+            .env("GGML_NO_BACKTRACE", "1")
             .env("STRONGROOM_TEST_SECRET", "SECRET-VALUE")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

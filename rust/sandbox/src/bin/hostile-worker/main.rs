@@ -125,13 +125,14 @@ fn main() {
 
 /// Puts `layers` in force around the start of the threads.
 fn lock_in(layers: &str, pool: impl FnOnce()) -> Result<String, strongroom_sandbox::SandboxError> {
-    let limits = Limits {
+    let mut limits = Limits {
         address_space: 2 << 30,
         cores: strongroom_sandbox::probe().cores,
         threads: 1,
         load_cpu_seconds: if layers.ends_with("-brief") { 1 } else { 60 },
     };
-    let enter = |isolation| strongroom_sandbox::enter(&limits, isolation);
+    let usual = limits.clone();
+    let enter = |isolation| strongroom_sandbox::enter(&usual, isolation);
     let rows = match layers.trim_end_matches("-brief") {
         "none" => {
             pool();
@@ -160,6 +161,17 @@ fn lock_in(layers: &str, pool: impl FnOnce()) -> Result<String, strongroom_sandb
         "late" => {
             pool();
             rows(&enter(Isolation::Process)?)
+        }
+        // With a hard limit below what is asked for.
+        "lowered" => {
+            let lower = (1_u64 << 30).to_ne_bytes().repeat(2);
+            let _ = kernel::call!(libc::SYS_prlimit64, 0, libc::RLIMIT_AS, &lower[..], 0);
+            rows(&enter(Isolation::Process)?)
+        }
+        // On a processor that isn't the host's.
+        "elsewhere" => {
+            limits.cores.push(1023);
+            rows(&strongroom_sandbox::enter(&limits, Isolation::Process)?)
         }
         stage => {
             let isolation = if stage == "maximum" {

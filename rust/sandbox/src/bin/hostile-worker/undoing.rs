@@ -63,6 +63,9 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
         yes(call!(libc::SYS_write, SECRET, &b"large"[..], 5))
     }),
     ("secret_environment", secret_environment),
+    ("kept_environment", |_| {
+        std::env::var("GGML_NO_BACKTRACE").map_err(|_| libc::ENOENT)
+    }),
     ("duplicate", |_| yes(call!(libc::SYS_dup, 3))),
     ("report", |situation| Ok(situation.report.clone())),
     ("wait", |_| {
