@@ -100,8 +100,8 @@ impl Stream {
     }
 
     /// Stops decoding at the next step; `Finished` with `cancelled` follows.
-    fn cancel(&self) {
-        self.stream.cancel();
+    fn cancel(&self) -> Result<(), Error> {
+        Ok(self.stream.cancel()?)
     }
 }
 
