@@ -153,21 +153,24 @@ fn libclang(root: &Path) -> Result<PathBuf, String> {
     if let Some(given) = env::var_os("LIBCLANG_PATH") {
         return Ok(given.into());
     }
-    let library = packaged_libclang().ok_or(
-        "libclang is missing: `pip install libclang`, or set LIBCLANG_PATH to the folder of \
-         libclang.so",
-    )?;
     let place = root.join("target/worker/libclang");
     let link = place.join("libclang.so");
-    let linked = || -> io::Result<()> {
-        fs::create_dir_all(&place)?;
-        match fs::remove_file(&link) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        symlink(&library, &link)
-    };
-    linked().map_err(|error| format!("can't link {}: {error}", link.display()))?;
+    if !link.is_file() {
+        let library = packaged_libclang().ok_or(
+            "libclang is missing: `pip install libclang`, or set LIBCLANG_PATH to the folder of \
+             libclang.so",
+        )?;
+        let linked = || -> io::Result<()> {
+            fs::create_dir_all(&place)?;
+            // What is there links to an environment that is gone.
+            match fs::remove_file(&link) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            symlink(&library, &link)
+        };
+        linked().map_err(|error| format!("can't link {}: {error}", link.display()))?;
+    }
     Ok(place)
 }
 
