@@ -186,8 +186,7 @@ impl Flight {
         let left_queue = self.began_at.unwrap_or_else(Instant::now);
         let queued = left_queue.saturating_duration_since(self.ticket.arrived);
         finished.queue_micros = u64::try_from(queued.as_micros()).unwrap_or(u64::MAX);
-        self.ticket.push(Update::Finished(finished));
-        self.ticket.end(End::Finished);
+        self.ticket.finish(finished);
         Ok(Progress::Over)
     }
 

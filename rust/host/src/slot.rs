@@ -13,6 +13,8 @@ use std::{
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use strongroom_protocol::Finished;
+
 use crate::{HostError, Update};
 
 /// What a caller and the supervisor share about one request.
@@ -86,9 +88,21 @@ impl Slot {
 
     /// The supervisor's: the last thing. Only the first end counts.
     pub(crate) fn end(&self, end: End) {
+        self.end_after(None, end);
+    }
+
+    /// The supervisor's: the last update and the end, which nobody sees apart.
+    pub(crate) fn finish(&self, finished: Box<Finished>) {
+        self.end_after(Some(Update::Finished(finished)), End::Finished);
+    }
+
+    fn end_after(&self, last: Option<Update>, end: End) {
         let mut inbox = self.lock();
         if inbox.end.is_none() {
             let was_empty = inbox.updates.is_empty();
+            if !inbox.abandoned {
+                inbox.updates.extend(last);
+            }
             inbox.end = Some(end);
             drop(inbox.place.take());
             self.notify(was_empty);

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use strongroom_protocol::{FinishReason, Finished};
 
 use crate::{
-    HostError, Update,
+    HostError,
     desk::{Desk, Job, Kind},
     slot::End,
 };
@@ -96,13 +96,12 @@ impl Waiting {
 /// Ends a job that never reached a worker, as a worker ends one that has not begun.
 fn cancel(job: &Job) {
     let queued = job.ticket.arrived.elapsed().as_micros();
-    job.ticket.push(Update::Finished(Box::new(Finished {
+    job.ticket.finish(Box::new(Finished {
         request: job.ticket.id,
         reason: FinishReason::Cancelled,
         completion_tokens: 0,
         queue_micros: u64::try_from(queued).unwrap_or(u64::MAX),
         prompt_micros: 0,
         decode_micros: 0,
-    })));
-    job.ticket.end(End::Finished);
+    }));
 }

@@ -1,0 +1,203 @@
+//! A worker that doesn't become ready, and says or does something else instead.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod support;
+
+use std::{
+    fs,
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use strongroom_host::{Config, HostError, Model};
+use strongroom_protocol::{Isolation, LayerName, LayerState};
+use support::{assert_serves, fake, image_of, path, start, within};
+
+fn refused(config: Config) -> HostError {
+    within(|| start(config).unwrap_err())
+}
+
+#[test]
+fn what_a_worker_does_before_it_is_ready() {
+    for (script, code, words) in [
+        ("exit 3", "worker.exited", "exit code 3 while it locked"),
+        ("exit 64", "worker.exited", "64"),
+        ("exit 72", "worker.out_of_memory", "memory"),
+        ("signal KILL", "worker.killed", "SIGKILL while it locked"),
+        ("exit-loading 71", "worker.aborted", "while it loaded"),
+        ("garbage", "worker.protocol", "decoded"),
+        ("ready-first", "worker.protocol", "before Locked"),
+        ("began-first", "worker.protocol", "doesn't hold"),
+        ("locked-twice", "worker.protocol", "Locked twice"),
+        ("long-context", "worker.protocol", "context"),
+        ("half", "worker.protocol", "not ended"),
+    ] {
+        let error = refused(fake(script));
+        assert_eq!(error.code(), code, "{script}: {error}");
+        assert!(error.to_string().contains(words), "{script}: {error}");
+    }
+}
+
+#[test]
+fn a_worker_that_is_never_ready_is_killed() {
+    for script in ["mute", "late"] {
+        let mut config = fake(script);
+        config.load_timeout = Duration::from_millis(100);
+        let error = refused(config);
+        assert_eq!(error.code(), "load.timeout", "{script}: {error}");
+    }
+}
+
+#[test]
+fn what_a_worker_refuses_is_passed_on_made_printable() {
+    let error = refused(fake("refused"));
+    assert_eq!(error.code(), "load.refused");
+    let text = error.to_string();
+    assert!(text.starts_with("not \\u{1b}[31ma model\\n"), "{text}");
+    assert!(text.len() <= 512);
+}
+
+#[test]
+fn a_caller_can_give_up_while_a_model_loads() {
+    within(|| {
+        let mut asked = 0;
+        let mut go_on = || {
+            asked += 1;
+            if asked == 2 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let image = image_of("give-up", b"x");
+        let error = Model::start_while(&image, fake("late"), &mut go_on).unwrap_err();
+        assert_eq!(error.code(), "load.cancelled");
+        assert_eq!(asked, 2);
+    });
+}
+
+#[test]
+fn a_layer_that_a_worker_does_not_report_is_missed() {
+    for layer in LayerName::ALL {
+        let mut config = fake(&format!("absent {}", layer.as_str()));
+        config.isolation = Isolation::Process;
+        let error = refused(config);
+        assert_eq!(error.code(), "sandbox.unavailable", "{layer:?}");
+        let optional = [LayerName::LandlockNetwork, LayerName::LandlockScopes].contains(&layer);
+        if !optional {
+            assert!(error.to_string().contains(layer.as_str()), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_worker_that_reports_what_the_kernel_denies_is_not_believed() {
+    let mut config = fake("");
+    config.isolation = Isolation::Process;
+    let error = refused(config);
+    assert_eq!(error, HostError::Layer(LayerName::NoNewPrivileges));
+    assert_eq!(error.code(), "sandbox.unavailable");
+}
+
+#[test]
+fn danger_is_reported_and_its_words_are_printable() {
+    within(|| {
+        let model = start(fake("")).unwrap();
+        let report = model.report().unwrap();
+        assert_eq!(report.layers.len(), LayerName::ALL.len());
+        for layer in report.layers {
+            assert_eq!(layer.state, LayerState::Off);
+            assert_eq!(layer.detail, "said \\u{7}by a fake");
+        }
+        assert_eq!(model.ready().unwrap().context_length, 256);
+    });
+}
+
+#[test]
+fn an_executable_that_cannot_be_started() {
+    let text = path("not-executable");
+    fs::write(&text, "not a program").unwrap();
+    let mut config = fake("");
+    config.executable.clone_from(&text);
+    let error = refused(config);
+    assert_eq!(error.code(), "worker.not_started");
+    assert!(error.to_string().contains("not-executable"), "{error}");
+    let mut config = fake("");
+    config.executable = env!("CARGO_TARGET_TMPDIR").into();
+    assert_eq!(refused(config).code(), "worker.not_started");
+    fs::remove_file(&text).unwrap();
+    let mut config = fake("");
+    config.executable = text;
+    assert_eq!(refused(config).code(), "worker.not_started");
+}
+
+#[test]
+fn an_executable_that_is_no_worker() {
+    let mut config = fake("");
+    config.executable = "/bin/true".into();
+    let error = refused(config);
+    assert_eq!(error.code(), "worker.exited");
+}
+
+#[test]
+fn settings_that_no_worker_could_have() {
+    let mut config = fake("");
+    config.concurrent_requests = 0;
+    assert_eq!(refused(config).code(), "option.out_of_range");
+    let mut config = fake("");
+    config.cores = 0;
+    assert_eq!(refused(config).code(), "option.out_of_range");
+    // More template than a frame holds.
+    let error = refused(fake(&"x".repeat(33 << 20)));
+    assert_eq!(error.code(), "option.out_of_range");
+    assert!(error.to_string().contains("chat_template"));
+}
+
+#[test]
+fn times_that_the_clock_cannot_express_are_none() {
+    within(|| {
+        let mut config = fake("");
+        config.load_timeout = Duration::MAX;
+        config.grace = Duration::MAX;
+        let model = start(config).unwrap();
+        assert_serves(&model);
+    });
+}
+
+#[test]
+fn a_model_that_cannot_be_loaded_again_is_over_after_a_few_tries() {
+    let marker = path("once");
+    let script = format!("once {}", marker.display());
+    let error = within(move || {
+        let model = start(fake(&script)).unwrap();
+        assert_serves(&model);
+        assert_eq!(
+            support::ask(&model, "signal KILL").unwrap_err().code(),
+            "worker.killed"
+        );
+        // This one waits for a worker that never comes, and says why there is none.
+        let error = support::ask(&model, "say 1").unwrap_err();
+        assert_eq!(model.ready().unwrap_err(), error);
+        assert_eq!(model.generate(support::prompt("say 1")).unwrap_err(), error);
+        assert_eq!(model.tokenize("x").unwrap_err(), error);
+        model.close().unwrap();
+        error
+    });
+    fs::remove_file(marker).unwrap();
+    assert_eq!(error.code(), "worker.aborted");
+    assert!(error.to_string().contains("while it locked"), "{error}");
+}
+
+#[test]
+fn a_worker_that_dies_idle_again_and_again_does_not_spin() {
+    within(|| {
+        let model = start(fake("exit-ready 71")).unwrap();
+        let started = Instant::now();
+        support::until("some replacements", || {
+            model.restarts().is_ok_and(|restarts| restarts >= 5)
+        });
+        // The pauses alone, a lower bound: 0, 50, 100 and 200 ms before the fifth.
+        assert!(started.elapsed() >= Duration::from_millis(350));
+        model.close().unwrap();
+    });
+}
