@@ -3,7 +3,7 @@
 //! | what happens | exit code |
 //! |---|---|
 //! | `ggml_abort`, a failed assertion | `Abort` |
-//! | `operator new` has no memory left | `Memory` |
+//! | `ggml_abort` after an allocation failed, `operator new` without memory | `Memory` |
 //! | `std::terminate`: an exception with nobody to catch it | `Panic` |
 //!
 //! An exception that reaches Rust ends in the panic hook (see `ffi.rs`), which is the worker's.
@@ -74,7 +74,11 @@ unsafe extern "C" fn aborted(message: *const c_char) {
         let message = unsafe { CStr::from_ptr(message) };
         last_words(&[b"llama.cpp aborted: ", message.to_bytes()]);
     }
-    exit(ExitCode::Abort)
+    exit(if log::memory_ran_out() {
+        ExitCode::Memory
+    } else {
+        ExitCode::Abort
+    })
 }
 
 unsafe extern "C" fn out_of_memory() {

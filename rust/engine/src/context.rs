@@ -4,7 +4,7 @@ use std::{ptr::NonNull, rc::Rc};
 
 use llama_cpp_sys_2 as sys;
 
-use crate::{EngineError, Model, Threadpool, Token, ffi, log};
+use crate::{EngineError, Model, Threadpool, Token, buffers::Buffers, ffi, log};
 
 /// Tokens that one decode takes at most: what a cancel has to wait for.
 pub const CHUNK: u32 = 256;
@@ -27,6 +27,9 @@ pub struct Context {
     vocabulary_size: usize,
     /// Cells that hold something.
     used: u32,
+    /// Whether the last decode left logits.
+    has_logits: bool,
+    buffers: Box<Buffers>,
     // Freed after the context.
     _threadpool: Rc<Threadpool>,
     _model: Model,
@@ -64,6 +67,9 @@ impl Context {
         params.n_threads_batch = threads;
         params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_AUTO;
         params.no_perf = true;
+        let buffers = Box::<Buffers>::default();
+        params.cb_eval = Some(Buffers::observe);
+        params.cb_eval_user_data = (&raw const *buffers).cast_mut().cast();
         let (context, error) = log::first_error_of(|| {
             // SAFETY: the model is loaded and outlives the context, which holds a clone of it.
             unsafe { ffi::llama_init_from_model(model.as_ptr(), params) }
@@ -78,6 +84,8 @@ impl Context {
             length,
             vocabulary_size: vocabulary.size() as usize,
             used: 0,
+            has_logits: false,
+            buffers,
             _threadpool: threadpool,
             _model: model.clone(),
         };
@@ -143,6 +151,8 @@ impl Context {
             seq_id: sequences.as_mut_ptr(),
             logits: outputs.as_mut_ptr(),
         };
+        self.buffers.forget_compute();
+        self.has_logits = logits;
         let (status, error) = log::first_error_of(|| {
             // SAFETY: every array of the batch holds `n_tokens` elements and outlives the call; ids
             // are inside the vocabulary, the sequence is below `n_seq_max`, at most one output is
@@ -162,16 +172,11 @@ impl Context {
     /// [`EngineError::Decode`] if there are none, or if one of them is NaN: a model can hold any
     /// bits as weights, and NaN has no order to choose by.
     pub fn logits(&mut self) -> Result<&[f32], EngineError> {
-        // SAFETY: the context is alive; -1 is the last output.
-        let logits = unsafe { ffi::llama_get_logits_ith(self.context.as_ptr(), -1) };
-        if logits.is_null() {
+        let Some(logits) = self.last_logits() else {
             return Err(EngineError::Decode {
                 detail: "llama.cpp has no logits".to_owned(),
             });
-        }
-        // SAFETY: a row of logits has one element per token of the vocabulary and stays until the
-        // next decode, which needs `&mut self`.
-        let logits = unsafe { std::slice::from_raw_parts(logits, self.vocabulary_size) };
+        };
         if logits.iter().any(|logit| logit.is_nan()) {
             return Err(EngineError::Decode {
                 detail: "the model computed a number that is none (NaN)".to_owned(),
@@ -180,13 +185,39 @@ impl Context {
         Ok(logits)
     }
 
-    /// Forgets the sequence and overwrites the cache with zeros.
+    fn last_logits(&mut self) -> Option<&mut [f32]> {
+        if !self.has_logits {
+            return None;
+        }
+        // SAFETY: the context is alive; -1 is the last output.
+        let logits = unsafe { ffi::llama_get_logits_ith(self.context.as_ptr(), -1) };
+        // SAFETY: a row of logits has one element per token of the vocabulary, is nobody else's,
+        // and stays until the next decode, which needs `&mut self`.
+        (!logits.is_null())
+            .then(|| unsafe { std::slice::from_raw_parts_mut(logits, self.vocabulary_size) })
+    }
+
+    /// Forgets the sequence and overwrites what it left: the cache, the intermediate results and the
+    /// logits.
     pub fn erase(&mut self) {
+        if let Some(logits) = self.last_logits() {
+            logits.fill(0.0);
+        }
+        self.has_logits = false;
         // SAFETY: the context is alive and owns the memory that it returns.
         let memory = unsafe { sys::llama_get_memory(self.context.as_ptr()) };
         // SAFETY: as above; nothing is being decoded.
         unsafe { ffi::llama_memory_clear(memory, true) };
+        // SAFETY: the context is alive and idle, and `decode` forgot the buffers before it.
+        unsafe { self.buffers.erase_compute() };
         self.used = 0;
+    }
+
+    /// A copy of what decoding left in memory: the cache and the intermediate results. All zeros
+    /// after [`Self::erase`].
+    pub fn residue(&self) -> Vec<u8> {
+        // SAFETY: the context is alive and idle, and `decode` forgot the buffers before it.
+        unsafe { self.buffers.contents() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the engine refuses.
 
 use strongroom_protocol::{Fault, FaultCode};
+use strongroom_template::TemplateError;
 
 /// A refusal. None holds text of a request.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +63,9 @@ pub enum EngineError {
     /// There is no chat template.
     #[error("the model has no chat template")]
     TemplateMissing,
-    /// The chat template was refused before.
-    #[error("{}", .0.detail)]
-    Template(Fault),
+    /// The chat template was refused, or what it wrote.
+    #[error(transparent)]
+    Template(TemplateError),
 }
 
 impl EngineError {
@@ -80,7 +81,7 @@ impl EngineError {
             Self::Deadline => FaultCode::Deadline,
             Self::Decode { .. } => FaultCode::Decode,
             Self::TemplateMissing => FaultCode::TemplateMissing,
-            Self::Template(fault) => fault.code,
+            Self::Template(error) => error.fault_code(),
         }
     }
 

@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 pub mod backend;
+mod buffers;
 pub mod context;
 pub mod error;
 mod ffi;

@@ -6,6 +6,7 @@ use std::{
     cell::RefCell,
     ffi::{CStr, c_char, c_void},
     ptr,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use llama_cpp_sys_2 as sys;
@@ -15,6 +16,22 @@ const LONGEST: usize = 300;
 
 thread_local! {
     static FIRST_ERROR: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// What llama.cpp and ggml write when an allocation fails: some of these end in a refusal, some in an
+/// abort whose own message says nothing of memory.
+const OUT_OF_MEMORY: [&[u8]; 4] = [
+    b"failed to allocate",
+    b"insufficient memory",
+    b"Cannot allocate memory",
+    b"bad_alloc",
+];
+
+static MEMORY_RAN_OUT: AtomicBool = AtomicBool::new(false);
+
+/// Whether llama.cpp ever logged that an allocation failed.
+pub(crate) fn memory_ran_out() -> bool {
+    MEMORY_RAN_OUT.load(Ordering::Relaxed)
 }
 
 /// Sends llama.cpp's log here.
@@ -37,6 +54,12 @@ unsafe extern "C" fn record(level: sys::ggml_log_level, text: *const c_char, _: 
     }
     // SAFETY: ggml passes a string that ends in NUL and outlives the call.
     let text = unsafe { CStr::from_ptr(text) };
+    if OUT_OF_MEMORY
+        .iter()
+        .any(|words| text.to_bytes().windows(words.len()).any(|window| window == *words))
+    {
+        MEMORY_RAN_OUT.store(true, Ordering::Relaxed);
+    }
     // A failing `try_with` means that the thread is ending: its errors interest nobody.
     let _ = FIRST_ERROR.try_with(|first| {
         if let Ok(mut first) = first.try_borrow_mut()

@@ -28,7 +28,7 @@ impl Model {
     /// second per gigabyte): a NaN that reaches the logits refuses the request instead.
     ///
     /// # Errors
-    /// [`EngineError::Load`], with llama.cpp's reason.
+    /// [`EngineError::Load`] with llama.cpp's reason, or [`EngineError::Context`] if that is memory.
     pub fn load(image: ImageFile) -> Result<Self, EngineError> {
         backend::init();
         // SAFETY: the call only fills a structure.
@@ -42,7 +42,13 @@ impl Model {
             // SAFETY: the stream is open, and outlives the model; llama.cpp leaves it open.
             unsafe { ffi::llama_model_load_from_file_ptr(image.as_ptr(), params) }
         });
-        let model = NonNull::new(model).ok_or(EngineError::Load { detail: error })?;
+        let model = NonNull::new(model).ok_or_else(|| {
+            if log::memory_ran_out() {
+                EngineError::Context { detail: error }
+            } else {
+                EngineError::Load { detail: error }
+            }
+        })?;
         let model = Self {
             handle: Rc::new(Handle {
                 model,

@@ -1,6 +1,9 @@
 //! From what a request says to the tokens of its prompt.
 
+use std::cell::Cell;
+
 use strongroom_protocol::{Fault, MAX_TEXT, Message, Prompt};
+use strongroom_template::{ChatTemplate, ControlTokens, Untokenizable};
 
 use crate::{EngineError, Token, Vocabulary};
 
@@ -9,15 +12,29 @@ use crate::{EngineError, Token, Vocabulary};
 pub struct Prompter {
     vocabulary: Vocabulary,
     context_length: u32,
+    template: Result<ChatTemplate, EngineError>,
 }
 
 impl Prompter {
-    /// For a context of `context_length` tokens; `template` is the operator's or the file's.
+    /// For a context of `context_length` tokens; `template` is the operator's or the file's. A
+    /// template that doesn't parse refuses conversations, not the model.
     pub fn new(vocabulary: Vocabulary, template: Option<&str>, context_length: u32) -> Self {
-        let _ = template;
+        let spelling = |token: Option<Token>| {
+            token.map_or_else(String::new, |token| vocabulary.spelling(token))
+        };
+        let template = match template {
+            Some(source) => ChatTemplate::new(
+                source,
+                &spelling(vocabulary.bos()),
+                &spelling(vocabulary.eos()),
+            )
+            .map_err(EngineError::Template),
+            None => Err(EngineError::TemplateMissing),
+        };
         Self {
             vocabulary,
             context_length,
+            template,
         }
     }
 
@@ -28,7 +45,7 @@ impl Prompter {
 
     /// Why conversations are refused, where they are.
     pub fn chat_refusal(&self) -> Option<Fault> {
-        Some(EngineError::TemplateMissing.fault())
+        self.template.as_ref().err().map(EngineError::fault)
     }
 
     /// The tokens of `prompt`, at least one and fewer than the context holds.
@@ -39,10 +56,13 @@ impl Prompter {
     pub fn tokens(&self, prompt: &Prompt) -> Result<Vec<Token>, EngineError> {
         let tokens = match prompt {
             Prompt::Text(text) => {
+                require_bounded(text.0.len())?;
                 if text.0.is_empty() {
                     return Err(EngineError::PromptEmpty);
                 }
-                self.require_fitting(text.0.len())?;
+                if !self.may_fit(text.0.len()) {
+                    return Err(self.too_long(format!("{} bytes", text.0.len())));
+                }
                 self.vocabulary.tokenize(&text.0)?
             }
             Prompt::Chat(messages) => self.conversation(messages)?,
@@ -51,32 +71,88 @@ impl Prompter {
             return Err(EngineError::PromptEmpty);
         }
         if tokens.len() >= self.context_length as usize {
-            return Err(EngineError::PromptTooLong {
-                size: format!("{} tokens", tokens.len()),
-                context: self.context_length,
-            });
+            return Err(self.too_long(format!("{} tokens", tokens.len())));
         }
         Ok(tokens)
     }
 
-    fn conversation(&self, _messages: &[Message]) -> Result<Vec<Token>, EngineError> {
-        Err(EngineError::TemplateMissing)
+    fn conversation(&self, messages: &[Message]) -> Result<Vec<Token>, EngineError> {
+        let template = match &self.template {
+            Ok(template) => template,
+            Err(EngineError::Template(error)) => return Err(EngineError::Template(error.clone())),
+            Err(_) => return Err(EngineError::TemplateMissing),
+        };
+        if messages.is_empty() {
+            return Err(EngineError::PromptEmpty);
+        }
+        require_bounded(
+            messages
+                .iter()
+                .map(|message| {
+                    message.content.0.len() + message.name.as_ref().map_or(0, |name| name.0.len())
+                })
+                .sum(),
+        )?;
+        let measured = Measured {
+            prompter: self,
+            too_long: Cell::new(None),
+        };
+        template
+            .encode(messages, &measured)
+            .map_err(|error| match measured.too_long.get() {
+                Some(bytes) => self.too_long(format!("{bytes} bytes")),
+                None => EngineError::Template(error),
+            })
     }
 
-    /// Refuses a text that can't fit whatever its tokens are, before it costs a tokenization.
-    fn require_fitting(&self, bytes: usize) -> Result<(), EngineError> {
-        if bytes > MAX_TEXT {
-            return Err(EngineError::TextTooLong {
-                bytes,
-                bound: MAX_TEXT,
-            });
-        }
-        if bytes / self.vocabulary.longest_piece() >= self.context_length as usize {
-            return Err(EngineError::PromptTooLong {
-                size: format!("{bytes} bytes"),
-                context: self.context_length,
-            });
-        }
-        Ok(())
+    /// Whether a text of `bytes` can have fewer tokens than the context holds: decided before it
+    /// costs a tokenization.
+    fn may_fit(&self, bytes: usize) -> bool {
+        bytes / self.vocabulary.longest_piece() < self.context_length as usize
     }
+
+    fn too_long(&self, size: String) -> EngineError {
+        EngineError::PromptTooLong {
+            size,
+            context: self.context_length,
+        }
+    }
+}
+
+/// The vocabulary as a template sees it, which refuses to tokenize what can't fit.
+struct Measured<'a> {
+    prompter: &'a Prompter,
+    too_long: Cell<Option<usize>>,
+}
+
+impl strongroom_template::Vocabulary for Measured<'_> {
+    fn tokenize(&self, text: &str) -> Result<Vec<Token>, Untokenizable> {
+        if !self.prompter.may_fit(text.len()) {
+            self.too_long.set(Some(text.len()));
+            return Err(Untokenizable);
+        }
+        strongroom_template::Vocabulary::tokenize(self.prompter.vocabulary(), text)
+    }
+
+    fn control_tokens(&self) -> &ControlTokens {
+        self.prompter.vocabulary().control_tokens()
+    }
+
+    fn leading(&self) -> Option<Token> {
+        strongroom_template::Vocabulary::leading(self.prompter.vocabulary())
+    }
+
+    fn trailing(&self) -> Option<Token> {
+        strongroom_template::Vocabulary::trailing(self.prompter.vocabulary())
+    }
+}
+
+fn require_bounded(bytes: usize) -> Result<(), EngineError> {
+    if bytes > MAX_TEXT {
+        return Err(EngineError::TextTooLong {
+            bytes,
+            bound: MAX_TEXT,
+        });
+    }
+    Ok(())
 }

@@ -4,21 +4,9 @@ use std::ffi::CStr;
 
 use llama_cpp_sys_2 as sys;
 use strongroom_protocol::MAX_TEXT;
+use strongroom_template::{ControlToken, ControlTokens, Kind, Untokenizable};
 
 use crate::{EngineError, Model, Token, ffi};
-
-/// A token that text of a tenant must never become.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ControlToken {
-    /// Its id.
-    pub id: Token,
-    /// As a template writes it.
-    pub text: String,
-    /// It swallows the white space before it.
-    pub strips_left: bool,
-    /// It swallows the white space after it.
-    pub strips_right: bool,
-}
 
 /// The vocabulary of a model.
 #[derive(Debug, Clone)]
@@ -29,9 +17,9 @@ pub struct Vocabulary {
     eos: Option<Token>,
     adds_bos: bool,
     longest_piece: usize,
-    /// By id: whether the token is a control token or the unknown token.
-    control: Vec<bool>,
-    control_tokens: Vec<ControlToken>,
+    /// By id: what is parsed out of text, `None` for ordinary tokens.
+    kinds: Vec<Option<Kind>>,
+    control_tokens: ControlTokens,
     // Keeps `pointer` alive.
     _model: Model,
 }
@@ -70,8 +58,8 @@ impl Vocabulary {
             eos,
             adds_bos,
             longest_piece: 0,
-            control: vec![false; size as usize],
-            control_tokens: Vec::new(),
+            kinds: vec![None; size as usize],
+            control_tokens: ControlTokens::new(Vec::new()),
             _model: model.clone(),
         };
         vocabulary.survey();
@@ -81,24 +69,31 @@ impl Vocabulary {
     /// Reads every token once.
     fn survey(&mut self) {
         let mut piece = Vec::new();
+        let mut control = Vec::new();
         for id in 0..self.size {
-            let attributes = self.attributes(id);
             self.write_piece(id, true, &mut piece);
             self.longest_piece = self.longest_piece.max(piece.len());
-            if attributes & (sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_UNKNOWN) == 0 {
+            let attributes = self.attributes(id);
+            let has = |attribute| attributes & attribute != 0;
+            let kind = if has(sys::LLAMA_TOKEN_ATTR_CONTROL) {
+                Kind::Control
+            } else if has(sys::LLAMA_TOKEN_ATTR_UNKNOWN) {
+                Kind::Unknown
+            } else if has(sys::LLAMA_TOKEN_ATTR_USER_DEFINED) {
+                Kind::UserDefined
+            } else {
                 continue;
-            }
-            self.control[id as usize] = true;
-            let text = self.text(id);
-            if attributes & sys::LLAMA_TOKEN_ATTR_CONTROL != 0 && !text.is_empty() {
-                self.control_tokens.push(ControlToken {
-                    id,
-                    text,
-                    strips_left: attributes & sys::LLAMA_TOKEN_ATTR_LSTRIP != 0,
-                    strips_right: attributes & sys::LLAMA_TOKEN_ATTR_RSTRIP != 0,
-                });
-            }
+            };
+            self.kinds[id as usize] = Some(kind);
+            control.push(ControlToken {
+                id,
+                text: self.text(id),
+                kind,
+                lstrip: has(sys::LLAMA_TOKEN_ATTR_LSTRIP),
+                rstrip: has(sys::LLAMA_TOKEN_ATTR_RSTRIP),
+            });
         }
+        self.control_tokens = ControlTokens::new(control);
     }
 
     /// Tokens in it.
@@ -127,20 +122,29 @@ impl Vocabulary {
         self.longest_piece.max(4)
     }
 
-    /// The control tokens, by id.
-    pub fn control_tokens(&self) -> &[ControlToken] {
+    /// The tokens that are parsed out of text.
+    pub fn control_tokens(&self) -> &ControlTokens {
         &self.control_tokens
     }
 
-    /// Whether `token` is a control token or the unknown token.
+    /// Whether `token` is a control token, which text of a tenant must never become.
     pub fn is_control(&self, token: Token) -> bool {
-        self.control.get(token as usize).copied().unwrap_or(true)
+        matches!(self.kinds.get(token as usize), Some(Some(Kind::Control)))
     }
 
     /// Whether `token` ends an answer.
     pub fn is_end_of_generation(&self, token: Token) -> bool {
         // SAFETY: the vocabulary is alive; llama.cpp looks the id up in a set.
         token < self.size && unsafe { sys::llama_vocab_is_eog(self.pointer, token.cast_signed()) }
+    }
+
+    /// How a template and a reader see `token`: a control token as the file spells it.
+    pub fn spelling(&self, token: Token) -> String {
+        if token < self.size {
+            self.text(token)
+        } else {
+            String::new()
+        }
     }
 
     /// Bytes that `token` stands for in an answer; nothing for a control token.
@@ -156,6 +160,9 @@ impl Vocabulary {
     /// # Errors
     /// [`EngineError::TextTooLong`] over [`MAX_TEXT`].
     pub fn tokenize(&self, text: &str) -> Result<Vec<Token>, EngineError> {
+        if text.len() > MAX_TEXT {
+            return Err(too_long(text.len()));
+        }
         let mut tokens = Vec::new();
         if let Some(bos) = self.bos.filter(|_| self.adds_bos) {
             tokens.push(bos);
@@ -167,17 +174,17 @@ impl Vocabulary {
     /// The tokens of `text` alone; none of them is a control token.
     ///
     /// # Errors
-    /// [`EngineError::TextTooLong`] over [`MAX_TEXT`].
+    /// [`EngineError::TextTooLong`] over four times [`MAX_TEXT`]: a template adds to what it is given.
     pub fn tokenize_plain(&self, text: &str) -> Result<Vec<Token>, EngineError> {
         let tokens = self.raw_tokens(text, false)?;
-        if !tokens.iter().any(|&token| self.is_written_control(token)) {
+        if !tokens.iter().any(|&token| self.is_control(token)) {
             return Ok(tokens);
         }
         // Merging can spell a control token out of plain pieces ("<", "s", ">"). Such a token is
         // replaced by its characters, each tokenized alone.
         let mut safe = Vec::with_capacity(tokens.len());
         for token in tokens {
-            if self.is_written_control(token) {
+            if self.is_control(token) {
                 self.spell(&self.text(token), &mut safe)?;
             } else {
                 safe.push(token);
@@ -190,25 +197,16 @@ impl Vocabulary {
     /// tenant wrote, and as the reference in tests.
     ///
     /// # Errors
-    /// [`EngineError::TextTooLong`] over [`MAX_TEXT`].
+    /// [`EngineError::TextTooLong`] over four times [`MAX_TEXT`].
     pub fn danger_tokenize_parsing_control(&self, text: &str) -> Result<Vec<Token>, EngineError> {
         self.raw_tokens(text, true)
-    }
-
-    /// A control token that text can spell: not the unknown token, which stands for what has none.
-    fn is_written_control(&self, token: Token) -> bool {
-        self.is_control(token)
-            && self
-                .control_tokens
-                .binary_search_by_key(&token, |control| control.id)
-                .is_ok()
     }
 
     fn spell(&self, text: &str, into: &mut Vec<Token>) -> Result<(), EngineError> {
         let mut buffer = [0; 4];
         for character in text.chars() {
             let tokens = self.raw_tokens(character.encode_utf8(&mut buffer), false)?;
-            into.extend(tokens.into_iter().filter(|&token| !self.is_written_control(token)));
+            into.extend(tokens.into_iter().filter(|&token| !self.is_control(token)));
         }
         Ok(())
     }
@@ -220,10 +218,7 @@ impl Vocabulary {
         let length = i32::try_from(text.len())
             .ok()
             .filter(|_| text.len() <= 4 * MAX_TEXT)
-            .ok_or(EngineError::TextTooLong {
-                bytes: text.len(),
-                bound: MAX_TEXT,
-            })?;
+            .ok_or_else(|| too_long(text.len()))?;
         // Most tokenizers give at most one token per byte, and one for a leading space.
         let mut tokens = vec![0_i32; text.len() + 2];
         loop {
@@ -247,10 +242,7 @@ impl Vocabulary {
             // The negative of the number needed.
             let needed = count.unsigned_abs() as usize;
             if needed <= tokens.len() || needed > 16 * MAX_TEXT {
-                return Err(EngineError::TextTooLong {
-                    bytes: text.len(),
-                    bound: MAX_TEXT,
-                });
+                return Err(too_long(text.len()));
             }
             tokens.resize(needed, 0);
         }
@@ -308,5 +300,31 @@ impl Vocabulary {
             }
             piece.resize(needed, 0);
         }
+    }
+}
+
+fn too_long(bytes: usize) -> EngineError {
+    EngineError::TextTooLong {
+        bytes,
+        bound: MAX_TEXT,
+    }
+}
+
+impl strongroom_template::Vocabulary for Vocabulary {
+    fn tokenize(&self, text: &str) -> Result<Vec<Token>, Untokenizable> {
+        self.tokenize_plain(text).map_err(|_| Untokenizable)
+    }
+
+    fn control_tokens(&self) -> &ControlTokens {
+        &self.control_tokens
+    }
+
+    fn leading(&self) -> Option<Token> {
+        self.bos.filter(|_| self.adds_bos)
+    }
+
+    /// None: a conversation's prompt goes on, even if the model wants EOS after a text.
+    fn trailing(&self) -> Option<Token> {
+        None
     }
 }

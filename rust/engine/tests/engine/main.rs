@@ -1,0 +1,12 @@
+//! The engine on real llama.cpp: two generated models of a few hundred kilobytes, and the model that
+//! `STRONGROOM_TEST_MODEL` names, where it is set.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod cache;
+mod loading;
+mod queue;
+mod rig;
+mod stopping;
+mod text;
+mod tokens;

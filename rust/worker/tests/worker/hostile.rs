@@ -1,0 +1,63 @@
+//! Hostile images, past preflight: whatever the file does, the worker refuses it or ends in a way
+//! that the host can name.
+
+use std::os::unix::process::ExitStatusExt;
+
+use strongroom_protocol::{Event, ExitCode, Order};
+use strongroom_specimen::{Vocabulary, flips, hostile, tiny};
+
+use crate::rig::{Worker, generate, start};
+
+/// Loads `image`, asks for a few tokens and says how it ended.
+fn fate(image: &[u8]) -> String {
+    let mut worker = Worker::spawn(image);
+    let mut limits = start();
+    limits.limits.load_cpu_seconds = 10;
+    limits.limits.address_space = 1_000_000_000;
+    worker.send(&Order::Start(Box::new(limits)));
+    while let Some(event) = worker.try_next() {
+        match event {
+            Event::Ready(_) => worker.send(&generate(1, "hello grüße <|im_end|>", 4)),
+            Event::Failed(fault) => {
+                assert_eq!(worker.exit_code(), ExitCode::Failed as i32);
+                return fault.code.as_str().to_owned();
+            }
+            Event::Finished(_) => {
+                worker.close();
+                assert_eq!(worker.exit_code(), ExitCode::Clean as i32);
+                return "answered".to_owned();
+            }
+            Event::Refused { fault, .. } => return fault.code.as_str().to_owned(),
+            _ => {}
+        }
+    }
+    let status = worker.wait();
+    match status.code() {
+        Some(code) => format!("exit {:?}", ExitCode::from_raw(code).unwrap()),
+        // The kernel's answer to what the process may not do, or may not do so long. SIGSYS would
+        // be a call that the sandbox forbids.
+        None => format!("signal {}", status.signal().unwrap()),
+    }
+}
+
+#[test]
+fn every_hand_made_fault_ends_in_a_known_way() {
+    for file in hostile() {
+        let fate = fate(&file.bytes);
+        println!("{}: {fate}", file.name);
+    }
+}
+
+#[test]
+fn two_hundred_flips_end_in_a_known_way() {
+    let image = tiny(Vocabulary::Spm);
+    let mut answered = 0;
+    for flip in flips(2026, 200, image.len()) {
+        let mut bytes = image.clone();
+        flip.apply(&mut bytes);
+        let fate = fate(&bytes);
+        println!("{flip:?}: {fate}");
+        answered += u32::from(fate == "answered");
+    }
+    assert!(answered > 0);
+}

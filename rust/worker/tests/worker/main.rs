@@ -1,0 +1,7 @@
+//! The worker as a process: what it answers, and every way in which it ends.
+#![allow(clippy::unwrap_used)]
+
+mod endings;
+mod hostile;
+mod life;
+mod rig;
