@@ -6,6 +6,7 @@ mod harness;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -136,6 +137,24 @@ fn another_process_of_the_same_user_cannot_trace_it() {
     control.end();
 }
 
+#[test]
+fn it_can_abort_itself_but_no_other_process() {
+    let target = Target::new();
+    for user in User::all() {
+        let mut victim = waiting(&target, "none", user);
+        let pid = victim.pid().to_string();
+        let attack = |layers| {
+            let run = Run::of("abort_other", layers, user);
+            target.run(&run.argument(pid.as_str()))
+        };
+        for layers in ["load", "serve"] {
+            assert_eq!(attack(layers), Outcome::Signal(libc::SIGSYS));
+        }
+        assert_eq!(attack("none"), Outcome::Works("yes".to_owned()));
+        assert_eq!(victim.wait().signal(), Some(libc::SIGABRT));
+    }
+}
+
 /// The worker waits on a futex, so that it is the signal that ends it, not the end of its socket.
 #[test]
 fn it_dies_with_its_parent() {
@@ -256,7 +275,9 @@ fn it_refuses_descriptors_that_are_not_a_worker_s() {
         other => panic!("{other:?}"),
     };
     // An image that could still change.
-    refused(target.run(&run.clone().image(Image::Open)), 4);
+    for image in [Image::Open, Image::Writable, Image::Unsealed] {
+        refused(target.run(&run.clone().image(image)), 4);
+    }
     // A log in a file, where RLIMIT_FSIZE would kill.
     let (ours, theirs) = UnixStream::pair().unwrap();
     let file = fs::File::from(image(Image::Open));

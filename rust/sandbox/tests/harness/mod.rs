@@ -69,6 +69,10 @@ pub enum Image {
     Sealed,
     /// Without a seal and writable, as a control.
     Open,
+    /// Sealed, but opened for writing.
+    Writable,
+    /// Opened read-only, but without a seal.
+    Unsealed,
 }
 
 /// One run, with the host's choices as defaults.
@@ -165,7 +169,8 @@ impl Running {
         }
     }
 
-    fn wait(&mut self) -> ExitStatus {
+    /// Waits for its end, not forever.
+    pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -309,12 +314,15 @@ pub fn image(kind: Image) -> OwnedFd {
     let memory = rustix::fs::memfd_create("model", flags).unwrap();
     let mut file = File::from(memory);
     file.write_all(&[7; 8192]).unwrap();
-    if kind == Image::Open {
-        return file.into();
+    if matches!(kind, Image::Sealed | Image::Writable) {
+        let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+        rustix::fs::fcntl_add_seals(&file, seals).unwrap();
     }
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    rustix::fs::fcntl_add_seals(&file, seals).unwrap();
-    reopen(&file)
+    if matches!(kind, Image::Sealed | Image::Unsealed) {
+        reopen(&file)
+    } else {
+        file.into()
+    }
 }
 
 /// An independent, read-only description of the same file.

@@ -28,6 +28,8 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
         yes(call!(libc::SYS_read, IMAGE, &mut [0; 16][..], 16))
     }),
     ("model_map", |_| yes(map(READ, libc::MAP_SHARED, IMAGE))),
+    // The one other file that is open.
+    ("map_null", |_| yes(map(READ, libc::MAP_SHARED, 0))),
     ("model_write", |_| {
         yes(call!(libc::SYS_write, IMAGE, &b"evil"[..], 4))
     }),

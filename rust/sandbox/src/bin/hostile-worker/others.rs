@@ -60,6 +60,11 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("tkill", |situation| {
         yes(call!(libc::SYS_tkill, situation.parent, libc::SIGURG))
     }),
+    // The signal that a worker may send, but to itself alone.
+    ("abort_other", |situation| {
+        let other: i32 = situation.number()?;
+        yes(call!(libc::SYS_tgkill, other, other, libc::SIGABRT))
+    }),
     ("sigqueue", sigqueue),
     ("pidfd_open", |situation| {
         yes(call!(libc::SYS_pidfd_open, situation.parent, 0))

@@ -29,6 +29,10 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
         ))
     }),
     ("laxer_filter", laxer_filter),
+    // With a descriptor through which another process could let calls through.
+    ("filter_listener", |_| {
+        yes(filter(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER))
+    }),
     ("raise_memory", |_| raise(libc::RLIMIT_AS)),
     ("raise_processes", |_| raise(libc::RLIMIT_NPROC)),
     ("raise_files", |_| {
@@ -105,8 +109,8 @@ fn raise(resource: u32) -> Outcome {
     yes(call!(libc::SYS_prlimit64, 0, resource, &unlimited()[..], 0))
 }
 
-/// Sets a filter that allows everything, then opens a file.
-fn laxer_filter(_: &Situation) -> Outcome {
+/// Sets a filter that allows everything.
+fn filter(flags: u64) -> Result<usize, i32> {
     let program = [libc::sock_filter {
         code: 0x06,
         jt: 0,
@@ -118,16 +122,18 @@ fn laxer_filter(_: &Situation) -> Outcome {
         filter: program.as_ptr().cast_mut(),
     };
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
-    call!(
-        libc::SYS_seccomp,
-        libc::SECCOMP_SET_MODE_FILTER,
-        libc::SECCOMP_FILTER_FLAG_TSYNC,
-        &raw const program
-    )?;
+    let set = libc::SECCOMP_SET_MODE_FILTER;
+    call!(libc::SYS_seccomp, set, flags, &raw const program)
+}
+
+/// Sets it, then opens a file.
+fn laxer_filter(_: &Situation) -> Outcome {
+    filter(libc::SECCOMP_FILTER_FLAG_TSYNC)?;
+    let path = c"/etc/passwd";
     yes(call!(
         libc::SYS_openat,
         libc::AT_FDCWD,
-        c"/etc/passwd",
+        path,
         libc::O_RDONLY
     ))
 }
