@@ -7,6 +7,7 @@ use crate::{
     limit,
     metadata::{Metadata, PerLayer},
     refusal::{Refusal, require},
+    value::Kind,
 };
 
 /// A model's numbers as far as every architecture has them.
@@ -265,5 +266,7 @@ fn check_pooling(keys: Keys<'_, '_>) -> Result<bool, Refusal> {
             pools |= way != 0;
         }
     }
+    keys.metadata
+        .array(&keys.name("classifier.output_labels"), Kind::Text)?;
     Ok(pools)
 }

@@ -6,7 +6,7 @@ use crate::{
     metadata::{Metadata, missing},
     model::{Keys, Model},
     refusal::{Refusal, refuse, require},
-    value::{Kind, Value},
+    value::Value,
 };
 
 /// What the tensors' shapes follow from, for the architectures that are checked in depth.
@@ -225,26 +225,24 @@ fn check_windows(
         require!(sane, SlidingWindow, "a sliding window of {window} tokens");
     }
     let key = keys.name("attention.sliding_window_pattern");
+    // A window that no layer looks through makes llama.cpp abort.
     if let Some(Value::Array(array)) = keys.metadata.get(&key) {
         let one_each = u32::try_from(array.length).is_ok_and(|length| length == model.layers);
-        let switches = match array.kind {
-            Kind::Bool => true,
-            Kind::U32 | Kind::I32 => array.whole().all(|number| (0..=1).contains(&number)),
-            _ => false,
-        };
+        let switches = array.switches().filter(|_| one_each);
+        let sound = switches.is_some_and(|on| on > 0 || window.is_none());
         require!(
-            one_each && switches,
+            sound,
             SlidingWindow,
-            "{key} isn't one switch for each of {} layers",
+            "{key} isn't one switch for each of {} layers, some of them on",
             model.layers
         );
     } else {
         let every = keys.u32("attention.sliding_window_pattern")?.unwrap_or(6);
-        let sane = (1..=limit::LAYERS).contains(&every);
+        let sane = (2..=limit::LAYERS).contains(&every);
         require!(
             sane,
             SlidingWindow,
-            "every {every}th layer sees the whole context"
+            "one layer in {every} sees the whole context"
         );
     }
     Ok(())

@@ -352,6 +352,7 @@ fn check_roles(
         metadata.bool(&ggml(key))?;
     }
     metadata.array("tokenizer.ggml.suppress_tokens", Kind::I32)?;
+    metadata.u32("tokenizer.ggml.token_type_count")?;
 
     let begins = match family {
         Family::Pairs => pre.is_some_and(pre::begins_text),

@@ -200,6 +200,19 @@ impl<'a> Array<'a> {
         })
     }
 
+    /// How many of an array of switches are on; `None` if it holds anything else. llama.cpp takes
+    /// truth values and 32-bit numbers for switches.
+    pub(crate) fn switches(&self) -> Option<usize> {
+        match self.kind {
+            // Each is 0 or 1, or the array would have been refused.
+            Kind::Bool => Some(self.body.iter().map(|byte| usize::from(*byte)).sum()),
+            Kind::U32 | Kind::I32 if self.whole().all(|number| (0..=1).contains(&number)) => {
+                Some(self.whole().filter(|number| *number == 1).count())
+            }
+            _ => None,
+        }
+    }
+
     /// The numbers of an array of 32-bit floating point numbers; nothing of another.
     pub(crate) fn f32s(&self) -> impl Iterator<Item = f32> + use<'a> {
         let body = if self.kind == Kind::F32 {

@@ -1,6 +1,7 @@
 //! Writes generated models to disk.
 //!
-//! `specimen tiny OUT [spm|bpe]`, `specimen families DIRECTORY`, `specimen hostile DIRECTORY`.
+//! `specimen tiny OUT [spm|bpe]`, `specimen families DIRECTORY`, `specimen hostile DIRECTORY`,
+//! `specimen seeds DIRECTORY` for fuzzing.
 
 use std::{
     env,
@@ -15,7 +16,7 @@ use strongroom_specimen::{
 
 const USAGE: &str = "usage: specimen (tiny | untemplated | split) OUT [spm | bpe]
        specimen families DIRECTORY
-       specimen hostile DIRECTORY";
+       specimen (hostile | seeds) DIRECTORY";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -45,6 +46,7 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
         "split" => fs::write(path, split_part(vocabulary))?,
         "families" => write_families(&path)?,
         "hostile" => write_hostile(&path)?,
+        "seeds" => write_seeds(&path)?,
         _ => return Err(USAGE.into()),
     }
     Ok(())
@@ -58,6 +60,22 @@ fn write_families(directory: &Path) -> Result<(), Box<dyn Error>> {
             let name = format!("{family:?}-{vocabulary:?}.gguf").to_lowercase();
             fs::write(directory.join(name), draft(family, vocabulary).write())?;
         }
+    }
+    Ok(())
+}
+
+/// Writes the headers alone: of each family, and the beginning of each hostile file.
+fn write_seeds(directory: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(directory)?;
+    for family in Family::ALL {
+        for vocabulary in [Vocabulary::Spm, Vocabulary::Bpe] {
+            let name = format!("{family:?}-{vocabulary:?}").to_lowercase();
+            fs::write(directory.join(name), draft(family, vocabulary).header())?;
+        }
+    }
+    for file in hostile() {
+        let beginning = file.bytes.len().min(16 << 10);
+        fs::write(directory.join(file.name), &file.bytes[..beginning])?;
     }
     Ok(())
 }

@@ -365,6 +365,13 @@ fn windows(faults: &mut Faults) {
     windowed("gguf.key_type", "window_signed", key, Value::I32(512));
     let key = "gemma3.attention.sliding_window_pattern";
     windowed(WINDOW, "window_pattern_0", key, Value::U32(0));
+    windowed(WINDOW, "window_of_no_layer", key, Value::U32(1));
+    windowed(
+        WINDOW,
+        "window_switched_off_everywhere",
+        key,
+        Value::Bools(vec![false; 2]),
+    );
     windowed(
         WINDOW,
         "window_pattern_of_three_layers",
@@ -411,6 +418,13 @@ fn purposes(faults: &mut Faults) {
         1,
     );
     faults.with("gguf.pooling", "pooling_9", "llama.pooling_type", 9);
+    let labels = Value::Bools(vec![true; 2]);
+    faults.with(
+        "gguf.key_type",
+        "labels_of_truths",
+        "llama.classifier.output_labels",
+        labels,
+    );
     faults.with(
         "gguf.pooling",
         "pooling_of_a_classifier",

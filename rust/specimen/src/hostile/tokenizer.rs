@@ -221,6 +221,9 @@ fn roles(faults: &mut Faults) {
     faults.llama("gguf.key_type", "add_bos_a_number", |draft| {
         draft.set("tokenizer.ggml.add_bos_token", 1);
     });
+    faults.llama("gguf.key_type", "types_counted_in_words", |draft| {
+        draft.set("tokenizer.ggml.token_type_count", "two");
+    });
     faults.llama("gguf.key_type", "suppressed_tokens_unsigned", |draft| {
         draft.set("tokenizer.ggml.suppress_tokens", Value::U32s(vec![1]));
     });

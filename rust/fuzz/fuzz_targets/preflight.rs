@@ -1,0 +1,25 @@
+//! A header of strangers: never a panic, and a prefix never contradicts the whole.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use strongroom_gguf::{Policy, preflight};
+
+/// The input is a header; the weights that would follow it aren't looked at.
+const WEIGHTS: u64 = 1 << 20;
+
+fuzz_target!(|header: &[u8]| {
+    let policy = Policy {
+        allow_architectures: vec!["bert".to_owned(), "granite".to_owned()],
+    };
+    let size = header.len() as u64 + WEIGHTS;
+    let whole = preflight(header, size, &policy);
+    if let Err(refusal) = &whole {
+        assert!(!refusal.to_string().contains(char::is_control));
+    }
+    // With fewer bytes at hand the verdict is the same, or that more are needed.
+    match preflight(&header[..header.len() / 2], size, &policy) {
+        Err(refusal) if refusal.needs().is_some() => {}
+        half => assert_eq!(half, whole),
+    }
+});
