@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pyo3::{prelude::*, types::PyModule};
-use strongroom_gguf::{Reason, Refusal};
+use strongroom_gguf::Refusal;
 use strongroom_host::HostError;
 use strongroom_memory::SourceError;
 use strongroom_protocol::FaultCode;
@@ -16,6 +16,23 @@ const CODES: &[&str] = &[
     "prompt.not_unicode",
     "settings.invalid",
     "trust.no_proof",
+];
+
+/// Codes of the crates below that never cross to Python.
+const UNSEEN: &[&str] = &[
+    // Asks for more of the file, and gets it.
+    "gguf.incomplete",
+    // What the signal handler or the callback raised is raised instead.
+    "load.cancelled",
+    "source.cancelled",
+    // Of the worker, which tells them in the words of `sandbox.unavailable`.
+    "sandbox.cores",
+    "sandbox.descriptor",
+    "sandbox.limit",
+    "sandbox.not_in_force",
+    "sandbox.orphaned",
+    "sandbox.refused",
+    "sandbox.threads",
 ];
 
 /// Every stable code that the core can raise, sorted.
@@ -33,8 +50,7 @@ pub(crate) fn error_codes() -> Vec<&'static str> {
     .flatten()
     .copied()
     .chain(FaultCode::ALL.iter().map(|code| code.as_str()))
-    // Asks for more of the file: `inspect` answers that, nobody sees it.
-    .filter(|code| *code != Reason::Incomplete.code())
+    .filter(|code| !UNSEEN.contains(code))
     .collect();
     codes.into_iter().collect()
 }

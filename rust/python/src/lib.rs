@@ -6,6 +6,9 @@
 // pyo3 hands arguments over by value, and what is a keyword in Python is an argument here.
 #![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
 
+#[cfg(panic = "abort")]
+compile_error!("a panic must not end the process that imports this module: let it unwind");
+
 mod arguments;
 mod detach;
 mod doctor;
