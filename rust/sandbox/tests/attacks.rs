@@ -139,6 +139,7 @@ const CASES: &[Case] = &[
     killed("pidfd_open", Works),
     killed("pidfd_getfd", Machine(&[EPERM])),
     killed("pidfd_send_signal", Root(&[EPERM])),
+    killed("affinity_parent", Works),
     killed("prlimit_parent", Root(&[EPERM])),
     // Containers often withhold namespaces from their root too.
     killed("setns", Machine(&[EPERM])),
@@ -146,6 +147,7 @@ const CASES: &[Case] = &[
     // Code and memory.
     killed("mmap_exec", Works),
     killed("mprotect_exec", Works),
+    killed("mremap_keep", Works),
     killed("pkey_mprotect_exec", Works),
     killed("mmap_model_exec", Works),
     killed("mmap_model_private", Works),

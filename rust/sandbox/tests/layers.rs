@@ -147,6 +147,18 @@ fn entering_alone_leaves_nothing_inherited_and_no_privilege() {
     }
 }
 
+/// A personality is inherited through exec, and this one would make the filters' care about
+/// executable pages worthless.
+#[test]
+fn a_personality_that_makes_every_page_executable_is_not_kept() {
+    let target = Target::new();
+    let user = User::all()[0];
+    let control = Run::of("run_readable", "implied-alone", user);
+    assert_eq!(target.run(&control), Outcome::Works("42".to_owned()));
+    let run = Run::of("run_readable", "implied", user);
+    assert_eq!(target.run(&run), Outcome::Signal(libc::SIGSEGV));
+}
+
 /// A worker that breaks says so by the signal that it died of, not by that of a forbidden call.
 #[test]
 fn a_worker_dies_of_its_own_signal() {

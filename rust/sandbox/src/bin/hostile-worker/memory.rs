@@ -14,6 +14,20 @@ const PAGE: usize = 4096;
 pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("mmap_exec", |_| run(map(READ | WRITE | EXEC, OWN, -1)?)),
     ("mprotect_exec", mprotect_exec),
+    // Without asking: works where READ_IMPLIES_EXEC is set.
+    ("run_readable", |_| {
+        Ok(call_code(write_code(map(READ | WRITE, OWN, -1)?)))
+    }),
+    ("mremap_keep", |_| {
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP;
+        yes(call!(
+            libc::SYS_mremap,
+            map(READ | WRITE, OWN, -1)?,
+            PAGE,
+            PAGE,
+            flags
+        ))
+    }),
     ("pkey_mprotect_exec", |_| {
         let page = map(READ | WRITE, OWN, -1)?;
         yes(call!(libc::SYS_pkey_mprotect, page, PAGE, READ | EXEC, -1))
@@ -100,15 +114,25 @@ fn map_sized(bytes: usize) -> Result<usize, i32> {
     )
 }
 
-/// Writes `mov eax, 42; ret` to a page, and calls it.
+/// Writes `mov eax, 42; ret` to a page, makes it executable, and calls it.
 fn run(page: usize) -> Outcome {
+    let page = write_code(page);
+    call!(libc::SYS_mprotect, page, PAGE, READ | EXEC)?;
+    Ok(call_code(page))
+}
+
+fn write_code(page: usize) -> usize {
     const CODE: [u8; 6] = [0xb8, 42, 0, 0, 0, 0xc3];
     // SAFETY: the page was mapped writable by the caller, for this.
     unsafe { std::ptr::copy_nonoverlapping(CODE.as_ptr(), page as *mut u8, CODE.len()) };
-    call!(libc::SYS_mprotect, page, PAGE, READ | EXEC)?;
-    // SAFETY: the page holds the six bytes of a function without arguments, and is executable.
+    page
+}
+
+fn call_code(page: usize) -> String {
+    // SAFETY: the page holds the six bytes of a function without arguments. If it isn't executable
+    // the process dies of SIGSEGV, which is what is being asked.
     let code: extern "C" fn() -> i32 = unsafe { std::mem::transmute(page) };
-    Ok(code().to_string())
+    code().to_string()
 }
 
 fn mprotect_exec(_: &Situation) -> Outcome {

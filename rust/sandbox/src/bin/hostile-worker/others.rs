@@ -93,6 +93,14 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("unshare", |_| {
         yes(call!(libc::SYS_unshare, libc::CLONE_NEWNS))
     }),
+    ("affinity_parent", |situation| {
+        yes(call!(
+            libc::SYS_sched_getaffinity,
+            situation.parent,
+            128,
+            &mut [0; 128][..]
+        ))
+    }),
     ("prlimit_parent", |situation| {
         yes(call!(
             libc::SYS_prlimit64,
