@@ -24,6 +24,15 @@ pub(crate) fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T
     py.detach(work)
 }
 
+/// Like [`run`], for the end of an object; also when the interpreter is ending.
+pub(crate) fn at_end(work: impl FnOnce() + Send) {
+    let mut work = Some(work);
+    let mut once = || work.take().map(|work| work());
+    if Python::try_attach(|py| py.detach(&mut once)).is_none() {
+        once();
+    }
+}
+
 /// Runs `work`, which asks its [`Caller`] now and then whether to go on.
 pub(crate) fn interruptible<T: Send, E: Send>(
     py: Python<'_>,

@@ -26,6 +26,16 @@ impl Model {
     }
 }
 
+impl Drop for Model {
+    /// Waiting for the end of a worker takes a tenth of a second: other threads go on meanwhile.
+    fn drop(&mut self) {
+        detach::at_end(|| {
+            // Refused in a forked child, where there is nothing to close.
+            let _ = self.0.close();
+        });
+    }
+}
+
 #[pymethods]
 impl Model {
     /// Starts a worker and waits until it is ready.
