@@ -17,7 +17,9 @@ pub use event::{Event, FinishReason, Finished, Ready};
 pub use exit::ExitCode;
 pub use fault::{Fault, FaultCode};
 pub use frame::{Buffer, Decoder, FrameError};
-pub use order::{Generate, Isolation, Limits, Message, Order, Prompt, Role, Sampling, Start};
+pub use order::{
+    Generate, Isolation, Limits, Message, Order, Private, Prompt, Role, Sampling, Start,
+};
 pub use report::{Layer, LayerName, LayerState, Report};
 
 /// The version that [`Start`] names; a worker of another version refuses to start.
