@@ -54,25 +54,30 @@ impl Config {
 /// there and can run, else `strongroom-worker-avx2`.
 pub fn executable(directory: &Path) -> PathBuf {
     let wide = directory.join("strongroom-worker-avx512");
-    if has_avx512() && wide.is_file() {
+    if wide.is_file() && strongroom_sandbox::probe().cpu.avx512() {
         return wide;
     }
     directory.join("strongroom-worker-avx2")
 }
 
-/// What `rust/worker/instruction-sets/avx512.toml` compiles for.
-#[cfg(target_arch = "x86_64")]
-fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512cd")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512vbmi")
-        && is_x86_feature_detected!("avx512vnni")
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
 
-#[cfg(not(target_arch = "x86_64"))]
-const fn has_avx512() -> bool {
-    false
+    use super::*;
+
+    #[test]
+    fn the_executable_is_the_best_that_is_there() {
+        let directory = std::env::temp_dir().join(format!("strongroom-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let plain = directory.join("strongroom-worker-avx2");
+        let wide = directory.join("strongroom-worker-avx512");
+        assert_eq!(executable(&directory), plain, "also where nothing is there");
+        fs::write(&wide, "").unwrap();
+        let has_it = strongroom_sandbox::probe().cpu.avx512();
+        let expected = if has_it { wide } else { plain };
+        assert_eq!(executable(&directory), expected);
+        fs::remove_dir_all(&directory).unwrap();
+    }
 }

@@ -236,6 +236,13 @@ impl Desk {
         self.wake.as_fd()
     }
 
+    /// Runs `body` while nobody else can use the desk.
+    #[cfg(test)]
+    pub(crate) fn while_locked(&self, body: impl FnOnce()) {
+        let _state = self.lock();
+        body();
+    }
+
     fn ring(&self) {
         // Can only fail when the counter is full, and then it is readable.
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());

@@ -239,3 +239,83 @@ impl fmt::Display for Death {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use strongroom_protocol::FaultCode;
+
+    use super::*;
+
+    /// One of each; a variant that is added and forgotten here leaves its code out of the count.
+    fn all() -> Vec<HostError> {
+        let deaths = [
+            Death::Killed("SIGKILL"),
+            Death::Aborted,
+            Death::OutOfMemory,
+            Death::OverTime("time"),
+            Death::Violation,
+            Death::Crashed("SIGSEGV"),
+            Death::Protocol("a rule"),
+            Death::Exited(Some(1)),
+        ];
+        let mut all = vec![
+            HostError::NotStarted {
+                path: PathBuf::from("worker"),
+                reason: "not found".to_owned(),
+            },
+            HostError::Layer(LayerName::SeccompLoad),
+            HostError::LoadTimeout {
+                timeout: Duration::from_secs(1),
+            },
+            HostError::LoadCancelled,
+            HostError::TextTooLong { bytes: 2, bound: 1 },
+            HostError::Option {
+                option: "timeout",
+                reason: "too long".to_owned(),
+            },
+            HostError::Busy { limit: 1 },
+            HostError::Deadline,
+            HostError::Unloaded,
+            HostError::Forked,
+        ];
+        all.extend(deaths.into_iter().map(|death| HostError::Worker {
+            death,
+            stage: Stage::Serving,
+        }));
+        all
+    }
+
+    #[test]
+    fn the_codes_are_those_of_the_errors() {
+        let found: BTreeSet<_> = all().iter().map(HostError::code).collect();
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), CODES);
+    }
+
+    #[test]
+    fn each_says_what_failed_and_what_to_do() {
+        for error in all() {
+            assert!(!error.to_string().is_empty());
+            assert!(!error.next_step().is_empty());
+            assert_ne!(error.to_string(), error.next_step());
+        }
+    }
+
+    #[test]
+    fn what_the_worker_and_the_sandbox_say_keeps_its_code() {
+        for &code in FaultCode::ALL {
+            let error = HostError::Refused(Fault::new(code, "detail"));
+            assert_eq!(error.code(), code.as_str());
+            assert_eq!(error.next_step(), code.next_step());
+            assert_eq!(error.to_string(), "detail");
+        }
+        let error = HostError::Isolation {
+            code: "sandbox.swap_present",
+            message: "swap".to_owned(),
+            next_step: "swapoff".to_owned(),
+        };
+        assert_eq!(error.code(), "sandbox.swap_present");
+        assert_eq!(error.next_step(), "swapoff");
+    }
+}

@@ -233,3 +233,67 @@ const fn check_length(bytes: usize) -> Result<(), HostError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use strongroom_protocol::{Private, Sampling};
+
+    use super::*;
+
+    fn order() -> Generate {
+        Generate {
+            request: 0,
+            prompt: Prompt::Text(Private(String::new())),
+            sampling: Sampling {
+                logit_bias: Vec::new(),
+                repeat_penalty: 1.0,
+                presence_penalty: 0.0,
+                frequency_penalty: 0.0,
+                top_k: 0,
+                top_p: 1.0,
+                min_p: 0.0,
+                temperature: 0.0,
+                seed: 0,
+            },
+            max_tokens: None,
+            stop: Vec::new(),
+            timeout_ms: 1,
+        }
+    }
+
+    /// As a child sees it after a fork: what it holds was made by another process, whose threads
+    /// are not there to let go of a lock.
+    #[test]
+    fn after_a_fork_every_call_fails_and_touches_no_lock() {
+        let desk = Arc::new(Desk::new(1).unwrap());
+        let model = Model {
+            creator: process::id() + 1,
+            desk: Arc::clone(&desk),
+            request_timeout: Duration::from_secs(1),
+            supervisor: Mutex::new(None),
+        };
+        let slot = desk
+            .submit(Kind::Generate, Duration::from_secs(1), |request| {
+                Order::Cancel { request }
+            })
+            .unwrap();
+        let stream = Stream::new(model.creator, slot, Arc::clone(&desk));
+        desk.while_locked(|| {
+            assert_eq!(model.ready(), Err(HostError::Forked));
+            assert_eq!(model.report(), Err(HostError::Forked));
+            assert_eq!(model.pid(), Err(HostError::Forked));
+            assert_eq!(model.restarts(), Err(HostError::Forked));
+            assert_eq!(model.generate(order()).unwrap_err(), HostError::Forked);
+            assert_eq!(model.tokenize(""), Err(HostError::Forked));
+            assert_eq!(model.close(), Err(HostError::Forked));
+            assert_eq!(stream.next(None), Err(HostError::Forked));
+            assert_eq!(stream.poll(), Err(HostError::Forked));
+            assert_eq!(stream.cancel(), Err(HostError::Forked));
+            assert!(stream.wake_fd().is_err());
+            // Neither would return if it waited for the lock that is held here.
+            drop(stream);
+            drop(model);
+        });
+    }
+}
