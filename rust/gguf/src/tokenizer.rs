@@ -52,8 +52,9 @@ enum Family {
 
 /// A vocabulary that was read.
 struct Vocabulary<'a> {
-    texts: Vec<&'a str>,
-    unique: HashSet<&'a str>,
+    /// UTF-8, which reading has checked.
+    texts: Vec<&'a [u8]>,
+    unique: HashSet<&'a [u8]>,
     types: Option<Array<'a>>,
 }
 
@@ -205,7 +206,7 @@ fn check_empty(vocabulary: &Vocabulary<'_>, findings: &mut Vec<Finding>) -> Resu
         .filter(|(_, text)| text.is_empty())
     {
         let name = format!("[EMPTY_{id}]");
-        let free = !vocabulary.unique.contains(name.as_str());
+        let free = !vocabulary.unique.contains(name.as_bytes());
         require!(
             free,
             DuplicateToken,
@@ -267,14 +268,14 @@ fn check_types(vocabulary: &Vocabulary<'_>, family: Family) -> Result<(), Refusa
 fn check_bytes(vocabulary: &Vocabulary<'_>) -> Result<(), Refusal> {
     for byte in 0..=u8::MAX {
         let name = format!("<0x{byte:02X}>");
-        let present = vocabulary.unique.contains(name.as_str());
+        let present = vocabulary.unique.contains(name.as_bytes());
         require!(present, ByteToken, "the token {name} is missing");
     }
     Ok(())
 }
 
-fn is_byte(text: &str) -> bool {
-    matches!(text.as_bytes(), [b'<', b'0', b'x', high, low, b'>']
+fn is_byte(text: &[u8]) -> bool {
+    matches!(text, [b'<', b'0', b'x', high, low, b'>']
         if [high, low].iter().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F')))
 }
 
@@ -302,12 +303,14 @@ fn check_merges(metadata: &Metadata<'_>, family: Family, pre: Option<&str>) -> R
         require!(optional, Merges, "the header has no tokenizer.ggml.merges");
         return Ok(());
     };
+    if family == Family::Pieces {
+        // Some converters leave them there; llama.cpp doesn't look at them.
+        return Ok(());
+    }
     for (rank, merge) in merges.texts().enumerate() {
-        // The first character may itself be a space.
-        let mut characters = merge.char_indices();
-        characters.next();
-        let space = characters.find(|(_, character)| *character == ' ');
-        let pair = space.is_some_and(|(position, _)| position + 1 < merge.len());
+        // The first byte may itself be a space.
+        let space = merge.iter().skip(1).position(|byte| *byte == b' ');
+        let pair = space.is_some_and(|position| position + 2 < merge.len());
         require!(pair, Merges, "merge {rank} isn't a pair");
     }
     Ok(())
@@ -340,7 +343,7 @@ fn check_roles(
             found.push(SpecialToken {
                 role,
                 id,
-                text: (*text).to_owned(),
+                text: String::from_utf8_lossy(text).into_owned(),
             });
         }
     }
@@ -389,7 +392,7 @@ fn check_phi(metadata: &Metadata<'_>, vocabulary: &Vocabulary<'_>) -> Result<(),
         .to_ascii_lowercase();
     if name.contains("phi-3") || name.contains("phi3") {
         for token in ["</s>", "<unk>", "<s>", "<|endoftext|>"] {
-            let present = vocabulary.unique.contains(token);
+            let present = vocabulary.unique.contains(token.as_bytes());
             require!(
                 present,
                 SpecialToken,

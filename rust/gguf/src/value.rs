@@ -165,8 +165,8 @@ impl<'a> Array<'a> {
         Ok(())
     }
 
-    /// The texts of an array of texts; nothing of another.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    /// The texts of an array of texts, as bytes that are known to be UTF-8; nothing of another.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut rest = if self.kind == Kind::Text {
             self.body
         } else {
@@ -174,11 +174,10 @@ impl<'a> Array<'a> {
         };
         std::iter::from_fn(move || {
             let (length, after) = rest.split_first_chunk::<8>()?;
-            let (text, after) =
-                after.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+            let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+            let (text, after) = after.split_at_checked(length)?;
             rest = after;
-            // Known to be UTF-8 since the array was read.
-            str::from_utf8(text).ok()
+            Some(text)
         })
     }
 
