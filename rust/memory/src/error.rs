@@ -116,3 +116,40 @@ impl SourceError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_are_those_of_the_errors() {
+        let path = PathBuf::from("model.gguf");
+        let error = io::Error::from(io::ErrorKind::Other);
+        let errors = [
+            SourceError::Cancelled { path: path.clone() },
+            SourceError::Changed {
+                path: path.clone(),
+                reason: "it grew",
+            },
+            SourceError::Directory { path: path.clone() },
+            SourceError::Empty { path: path.clone() },
+            SourceError::Io {
+                action: "read",
+                path: path.clone(),
+                error,
+            },
+            SourceError::Missing { path: path.clone() },
+            SourceError::Special { path: path.clone() },
+            SourceError::TooLarge {
+                path: path.clone(),
+                size: 2,
+                available: 1,
+            },
+            SourceError::Unreadable { path },
+        ];
+        assert_eq!(errors.each_ref().map(SourceError::code), CODES);
+        for error in errors {
+            assert!(error.to_string().contains("\"model.gguf\""), "{error}");
+        }
+    }
+}
