@@ -32,11 +32,7 @@ const WEEKDAYS: [&str; 7] = [
 pub(crate) fn format(now: SystemTime, format: &str) -> Option<String> {
     let seconds = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
     let days = seconds / 86_400;
-    let (hour, minute, second) = (
-        seconds / 3_600 % 24,
-        seconds / 60 % 60,
-        seconds % 60,
-    );
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     let (year, month, day) = civil(days);
     let month_name = MONTHS[usize::try_from(month - 1).ok()?];
     let weekday = WEEKDAYS[usize::try_from(days % 7).ok()?];
@@ -129,7 +125,10 @@ mod tests {
         assert_eq!(at(0, "%A %d %B %Y"), "Thursday 01 January 1970");
         assert_eq!(at(951_782_400, "%a %e %b %y %j"), "Tue 29 Feb 00 060");
         assert_eq!(at(1_721_952_000, "%d %b %Y"), "26 Jul 2024");
-        assert_eq!(at(1_735_689_599, "%F %T %p %I %j"), "2024-12-31 23:59:59 PM 11 366");
+        assert_eq!(
+            at(1_735_689_599, "%F %T %p %I %j"),
+            "2024-12-31 23:59:59 PM 11 366"
+        );
         assert_eq!(at(4_107_542_400, "%-d.%-m.%Y %%"), "1.3.2100 %");
     }
 

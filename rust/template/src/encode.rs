@@ -19,7 +19,6 @@ use crate::environment::{Clock, Parsed, Turn};
 use crate::error::TemplateError;
 use crate::mark::{Marking, Marks};
 use crate::partition::{Marked, Protected, Segment, occurrences, partition};
-use crate::source;
 use crate::vocabulary::{ControlTokens, Kind, Untokenizable, Vocabulary};
 
 pub(crate) fn encode(
@@ -80,21 +79,35 @@ impl Conversation<'_> {
             if let Some((text, marked)) = self.marked(&marks, Marking::WholeAndSpaces)?
                 && text == plain
             {
-                let text = Marked { text: plain, marked: &marked, spaces: true };
+                let text = Marked {
+                    text: plain,
+                    marked: &marked,
+                    spaces: true,
+                };
                 let protected = Protected::new(self.tokens, text, &scaffold);
                 let segments = self.cut(text, &protected)?;
-                return Ok(Parts { segments, protected });
+                return Ok(Parts {
+                    segments,
+                    protected,
+                });
             }
         }
 
         let (text, marked) = self
             .marked(&marks, Marking::Whole)?
             .ok_or(TemplateError::HidesContent)?;
-        let whole = Marked { text: &text, marked: &marked, spaces: !spaced };
+        let whole = Marked {
+            text: &text,
+            marked: &marked,
+            spaces: !spaced,
+        };
         let protected = Protected::new(self.tokens, whole, &scaffold);
         let segments = self.cut(whole, &protected)?;
         if text == plain {
-            return Ok(Parts { segments, protected });
+            return Ok(Parts {
+                segments,
+                protected,
+            });
         }
         let sequence = accepted(&segments, &protected);
 
@@ -112,10 +125,17 @@ impl Conversation<'_> {
             if text != plain {
                 continue;
             }
-            let text = Marked { text: plain, marked: &marked, spaces: !spaced };
+            let text = Marked {
+                text: plain,
+                marked: &marked,
+                spaces: !spaced,
+            };
             let segments = self.cut(text, &protected)?;
             if accepted(&segments, &protected) == sequence {
-                return Ok(Parts { segments, protected });
+                return Ok(Parts {
+                    segments,
+                    protected,
+                });
             }
         }
         Err(TemplateError::HidesContent)
@@ -173,16 +193,19 @@ impl Conversation<'_> {
     /// The strings that the template may look for in content, as far as content has them. None of
     /// them can be a part of a control token, whatever stands beside it.
     fn spared(&self) -> Vec<String> {
-        source::literals(self.template.source())
-            .into_iter()
+        self.template
+            .literals()
             .filter(|literal| {
-                self.turns.iter().any(|turn| turn.content.contains(literal))
+                self.turns
+                    .iter()
+                    .any(|turn| turn.content.contains(*literal))
                     && self
                         .tokens
                         .iter()
                         .filter(|token| token.kind == Kind::Control)
                         .all(|token| !touch(&token.text, literal))
             })
+            .map(str::to_owned)
             .collect()
     }
 }

@@ -9,7 +9,8 @@ use strongroom_protocol::Role;
 
 use crate::error::TemplateError;
 use crate::limits::Limits;
-use crate::{calendar, json, methods, source};
+use crate::source::{HELD, Source};
+use crate::{calendar, held, json, methods};
 
 /// The name under which the template is known; it has no other.
 const NAME: &str = "chat_template";
@@ -42,7 +43,7 @@ impl Clock {
 #[derive(Debug)]
 pub(crate) struct Parsed {
     environment: Environment<'static>,
-    source: String,
+    source: Source,
     bos: String,
     eos: String,
     /// Short conversations of every role, rendered: more of the scaffold than one conversation
@@ -58,14 +59,14 @@ impl Parsed {
         eos: &str,
         limits: Limits,
     ) -> Result<Self, TemplateError> {
-        let text = source::prepare(text, limits.source)?;
         let mut environment = Environment::new();
         // As transformers sets them.
         let syntax = SyntaxConfig::builder()
             .trim_blocks(true)
             .lstrip_blocks(true)
             .build()
-            .map_err(|error| TemplateError::Syntax(error.kind().to_string()))?;
+            .map_err(|error| TemplateError::syntax(&error))?;
+        let source = Source::read(text, limits.source, syntax.clone())?;
         environment.set_syntax(syntax);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_recursion_limit(limits.recursion);
@@ -73,15 +74,16 @@ impl Parsed {
         environment.remove_global("debug");
         environment.set_unknown_method_callback(methods::call);
         environment.add_filter("tojson", json::tojson);
+        environment.add_filter(HELD, held::held);
         environment.add_function("raise_exception", |message: &str| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message.to_owned()))
         });
         environment
-            .add_template_owned(NAME, text.clone())
-            .map_err(|error| syntax_error(&error))?;
+            .add_template_owned(NAME, source.text.clone())
+            .map_err(|error| TemplateError::syntax(&error))?;
         let mut parsed = Self {
             environment,
-            source: text,
+            source,
             bos: bos.to_owned(),
             eos: eos.to_owned(),
             samples: Vec::new(),
@@ -98,15 +100,16 @@ impl Parsed {
 
     /// The texts that the scaffold is known to be made of.
     pub(crate) fn scaffold(&self) -> Vec<&str> {
-        [&self.source, &self.bos, &self.eos]
+        [&self.source.text, &self.bos, &self.eos]
             .into_iter()
             .chain(&self.samples)
             .map(String::as_str)
             .collect()
     }
 
-    pub(crate) fn source(&self) -> &str {
-        &self.source
+    /// The quoted strings of the source.
+    pub(crate) fn literals(&self) -> impl Iterator<Item = &str> {
+        self.source.literals.iter().map(String::as_str)
     }
 
     pub(crate) fn bos(&self) -> &str {
@@ -129,7 +132,7 @@ impl Parsed {
         clock.check()?;
         let now = clock.now;
         let messages: Value = turns.iter().map(shown).collect();
-        let context = Value::from_iter([
+        let context = Value::from_pairs([
             ("messages", messages),
             ("bos_token", Value::from(self.bos.as_str())),
             ("eos_token", Value::from(self.eos.as_str())),
@@ -154,7 +157,7 @@ impl Parsed {
         let template = self
             .environment
             .get_template(NAME)
-            .map_err(|error| syntax_error(&error))?;
+            .map_err(|error| TemplateError::syntax(&error))?;
         let rendered = template.render_captured_to(context, &mut page).map(drop);
         if let Some(limit) = page.exceeded {
             return Err(TemplateError::Limit(limit));
@@ -183,7 +186,7 @@ impl Parsed {
         let mut message = error.kind().to_string();
         if error.kind() == ErrorKind::InvalidOperation
             && (8..=200).contains(&detail.len())
-            && self.source.contains(detail)
+            && self.source.text.contains(detail)
         {
             message = detail.to_owned();
         }
@@ -214,19 +217,6 @@ fn samples() -> Vec<Vec<Turn>> {
     samples
 }
 
-fn syntax_error(error: &Error) -> TemplateError {
-    let mut message: String = error
-        .detail()
-        .map_or_else(|| error.kind().to_string(), ToOwned::to_owned)
-        .chars()
-        .take(200)
-        .collect();
-    if let Some(line) = error.line() {
-        message = format!("{message} (line {line})");
-    }
-    TemplateError::Syntax(message)
-}
-
 fn shown(turn: &Turn) -> Value {
     let mut fields = vec![
         ("role", Value::from(turn.role.as_str())),
@@ -235,7 +225,7 @@ fn shown(turn: &Turn) -> Value {
     if let Some(name) = &turn.name {
         fields.push(("name", Value::from(name.as_str())));
     }
-    Value::from_iter(fields)
+    Value::from_pairs(fields)
 }
 
 /// Output that ends at a number of characters, and at the deadline.

@@ -26,6 +26,20 @@ pub enum TemplateError {
 }
 
 impl TemplateError {
+    /// What minijinja says of a source that it can't parse, which knows no content.
+    pub(crate) fn syntax(error: &minijinja::Error) -> Self {
+        let mut message: String = error
+            .detail()
+            .map_or_else(|| error.kind().to_string(), ToOwned::to_owned)
+            .chars()
+            .take(200)
+            .collect();
+        if let Some(line) = error.line() {
+            message = format!("{message} (line {line})");
+        }
+        Self::Syntax(message)
+    }
+
     /// The code of the frame that reports it.
     pub const fn fault_code(&self) -> FaultCode {
         match self {

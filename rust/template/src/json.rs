@@ -34,7 +34,9 @@ pub(crate) fn tojson(
         state,
         out: String::new(),
         paid: 0,
-        ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+        ascii: options
+            .get::<Option<bool>>("ensure_ascii")?
+            .unwrap_or(false),
         sorted: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
         indent,
         separators,
@@ -73,7 +75,9 @@ impl Writer<'_, '_, '_> {
         self.paid = self.out.len();
         match value.kind() {
             ValueKind::None => self.out.push_str("null"),
-            ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Bool => self
+                .out
+                .push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.out.push_str(&value.to_string()),
             ValueKind::String => self.string(text(value)?),
             ValueKind::Seq | ValueKind::Iterable => {

@@ -16,6 +16,7 @@ pub mod corpus;
 mod encode;
 mod environment;
 mod error;
+mod held;
 mod json;
 mod limits;
 mod mark;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// What a template may use. Memory as a whole is bounded by the process's `RLIMIT_AS`; fuel bounds
-/// what one rendering can allocate, at 64 bytes each.
+/// What a template may use. Fuel bounds nearly all of what one rendering can do and allocate. What
+/// it doesn't see (a list that holds another many times over, compared, or joined to a string) ends
+/// at the process's `RLIMIT_AS`, or at the deadline that the host keeps for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a template's source.

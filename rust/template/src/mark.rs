@@ -48,12 +48,17 @@ impl Marks {
     pub(crate) fn new(turns: &[Turn], scaffold: &[&str]) -> Option<Self> {
         let characters: BTreeSet<char> = turns
             .iter()
-            .flat_map(|turn| turn.content.chars().chain(turn.name.iter().flat_map(|n| n.chars())))
+            .flat_map(|turn| {
+                turn.content
+                    .chars()
+                    .chain(turn.name.iter().flat_map(|n| n.chars()))
+            })
             .collect();
         let taken: BTreeSet<char> = scaffold
             .iter()
             .flat_map(|text| text.chars())
             .chain(characters.iter().copied())
+            .filter(|c| PRIVATE.iter().any(|plane| plane.contains(c)) || SPACES.contains(*c))
             .collect();
         let mut free = PRIVATE.into_iter().flatten().filter(|c| !taken.contains(c));
         let mut free_spaces = SPACES.chars().filter(|c| !taken.contains(c));
@@ -149,7 +154,10 @@ mod tests {
         for (marking, visible) in [
             (Marking::WholeAndSpaces, ""),
             (Marking::Whole, " \n\u{2003} "),
-            (Marking::Spelling(&alphabet), "a b\u{F0000}\u{10FFFD}\n\u{2003}𝄞 b"),
+            (
+                Marking::Spelling(&alphabet),
+                "a b\u{F0000}\u{10FFFD}\n\u{2003}𝄞 b",
+            ),
             (Marking::Sparing(&literals, &Role::ALL), " <b>\n\u{2003} "),
             (Marking::Sparing(&literals, &[Role::Tool]), " \n\u{2003} "),
         ] {

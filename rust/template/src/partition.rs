@@ -64,7 +64,9 @@ impl Protected {
 /// More than one character, and not only letters, digits and white space.
 fn is_marker(text: &str) -> bool {
     text.chars().nth(1).is_some()
-        && !text.chars().all(|c| c.is_alphanumeric() || c.is_whitespace())
+        && !text
+            .chars()
+            .all(|c| c.is_alphanumeric() || c.is_whitespace())
 }
 
 /// Where `what` stands in `text` from a byte on, overlapping ones included.
@@ -114,7 +116,11 @@ pub(crate) fn partition(
             let mut from = range.start;
             while let Some(found) = occurrences(&text.text[..range.end], &token.text, from).next() {
                 if !judge.accepts(token, protected.contains(at), &found)? {
-                    from = found.start + text.text[found.start..].chars().next().map_or(1, char::len_utf8);
+                    from = found.start
+                        + text.text[found.start..]
+                            .chars()
+                            .next()
+                            .map_or(1, char::len_utf8);
                     continue;
                 }
                 let left = range.start..stripped_end(text.text, range.start..found.start, token);
