@@ -1,0 +1,66 @@
+import pytest
+
+from strongroom import RequestError, Router, RouterError
+
+ON = {2: -100.0}
+
+
+def test_pieces_add_up_to_the_result(shared: Router) -> None:
+    stream = shared.stream([{"role": "user", "content": "Hello"}], max_tokens=20, seed=7)
+    pieces = list(stream)
+    assert len(pieces) > 1
+    assert "".join(piece.text for piece in pieces) == stream.result.text
+    assert sum(piece.tokens for piece in pieces) <= stream.result.completion_tokens == 20
+    assert stream.seed == stream.result.seed == 7
+    assert stream.result.text == shared.chat("Hello", max_tokens=20, seed=7).text
+    assert list(stream) == []
+
+
+def test_raw_streams_what_complete_returns(shared: Router) -> None:
+    whole = shared.complete("the", max_tokens=10, temperature=0)
+    assert shared.stream("the", raw=True, max_tokens=10, temperature=0).read().text == whole.text
+
+
+def test_there_is_no_result_before_the_end(shared: Router) -> None:
+    with shared.stream("Hello", logit_bias=ON) as stream:
+        next(stream)
+        with pytest.raises(RequestError) as caught:
+            _ = stream.result
+    assert caught.value.code == "request.unfinished"
+    assert list(stream) == []
+    with pytest.raises(RequestError):
+        _ = stream.result
+
+
+def test_a_cancelled_stream_still_has_a_result(shared: Router) -> None:
+    stream = shared.stream("the", raw=True, logit_bias=ON)
+    stream.cancel()
+    result = stream.read()
+    assert result.finish_reason in {"cancelled", "length"}
+    assert result.completion_tokens < 2048
+    stream.cancel()
+
+
+def test_closing_stops_the_decoding(shared: Router) -> None:
+    stream = shared.stream("the", raw=True, logit_bias=ON)
+    stream.close()
+    stream.close()
+    assert shared.chat("Hello", max_tokens=1).completion_tokens == 1
+
+
+def test_an_error_ends_a_stream(router: Router) -> None:
+    stream = router.stream("Hello", logit_bias=ON)
+    router.unload("tiny")
+    with pytest.raises(RequestError):
+        stream.read()
+    assert list(stream) == []
+    with pytest.raises(RouterError):
+        router.stream("Hello")
+
+
+def test_a_dropped_stream_makes_way_for_the_next(shared: Router) -> None:
+    for _ in range(3):
+        for _piece in shared.stream("the", raw=True, logit_bias=ON):
+            break
+    first = shared.chat("Hello", max_tokens=1)
+    assert first.completion_tokens == 1

@@ -1,0 +1,54 @@
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import strongroom
+from strongroom import _core
+
+
+def documented() -> set[str]:
+    assert strongroom.__doc__ is not None
+    return set(re.findall(r"^- (\w+): \S", strongroom.__doc__, re.MULTILINE))
+
+
+def test_what_is_exported_is_what_is_documented() -> None:
+    assert documented() == set(strongroom.__all__)
+
+
+def test_every_exported_name_is_there_and_names_no_module_of_the_core_by_accident() -> None:
+    for name in strongroom.__all__:
+        assert getattr(strongroom, name) is not None
+    assert sorted(strongroom.__all__) == strongroom.__all__
+
+
+def test_every_public_class_has_documentation() -> None:
+    for name in strongroom.__all__:
+        value = getattr(strongroom, name)
+        if isinstance(value, type) and not issubclass(value, dict):
+            assert value.__doc__, name
+
+
+def test_the_version_is_the_wheels() -> None:
+    assert strongroom.__version__ == version("strongroom")
+
+
+def test_the_types_are_shipped() -> None:
+    package = Path(strongroom.__file__).parent
+    assert (package / "py.typed").is_file()
+    assert (package / "_core.pyi").is_file()
+
+
+def test_no_cpp_is_linked_into_the_module() -> None:
+    assert _core.__file__ is not None
+    module = Path(_core.__file__).read_bytes()
+    assert b"llama_model_load" not in module
+    assert b"ggml_backend" not in module
+    assert b"libstdc++" not in module
+
+
+def test_importing_reads_no_settings_and_starts_nothing() -> None:
+    script = "import strongroom, os; print(len(os.listdir('/proc/self/task')))"
+    run = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["1"]
