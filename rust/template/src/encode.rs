@@ -75,22 +75,21 @@ impl Conversation<'_> {
             .tokens
             .iter()
             .any(|token| token.kind == Kind::Control && token.text.contains(char::is_whitespace));
-        if spaced {
-            if let Some((text, marked)) = self.marked(&marks, Marking::WholeAndSpaces)?
-                && text == plain
-            {
-                let text = Marked {
-                    text: plain,
-                    marked: &marked,
-                    spaces: true,
-                };
-                let protected = Protected::new(self.tokens, text, &scaffold);
-                let segments = self.cut(text, &protected)?;
-                return Ok(Parts {
-                    segments,
-                    protected,
-                });
-            }
+        if spaced
+            && let Some((text, marked)) = self.marked(&marks, Marking::WholeAndSpaces)?
+            && text == plain
+        {
+            let text = Marked {
+                text: plain,
+                content: &marked,
+                spaces: true,
+            };
+            let protected = Protected::new(self.tokens, text, &scaffold);
+            let segments = self.cut(text, &protected)?;
+            return Ok(Parts {
+                segments,
+                protected,
+            });
         }
 
         let (text, marked) = self
@@ -98,7 +97,7 @@ impl Conversation<'_> {
             .ok_or(TemplateError::HidesContent)?;
         let whole = Marked {
             text: &text,
-            marked: &marked,
+            content: &marked,
             spaces: !spaced,
         };
         let protected = Protected::new(self.tokens, whole, &scaffold);
@@ -127,7 +126,7 @@ impl Conversation<'_> {
             }
             let text = Marked {
                 text: plain,
-                marked: &marked,
+                content: &marked,
                 spaces: !spaced,
             };
             let segments = self.cut(text, &protected)?;
@@ -163,19 +162,19 @@ impl Conversation<'_> {
         let mut range = 0..text.text.len();
         if self.vocabulary.leading().is_some()
             && text.text.starts_with(bos)
-            && !text.marked[..bos.len()].contains(&true)
+            && !text.content[..bos.len()].contains(&true)
         {
             range.start = bos.len();
         }
         if self.vocabulary.trailing().is_some()
             && text.text[range.start..].ends_with(eos)
-            && !text.marked[range.end - eos.len()..].contains(&true)
+            && !text.content[range.end - eos.len()..].contains(&true)
         {
             range.end -= eos.len();
         }
         let inner = Marked {
             text: &text.text[range.clone()],
-            marked: &text.marked[range.clone()],
+            content: &text.content[range.clone()],
             spaces: text.spaces,
         };
         let segments = partition(inner, self.tokens, protected, self.clock)?;

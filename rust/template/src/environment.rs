@@ -188,7 +188,7 @@ impl Parsed {
             && (8..=200).contains(&detail.len())
             && self.source.text.contains(detail)
         {
-            message = detail.to_owned();
+            detail.clone_into(&mut message);
         }
         if let Some(line) = error.line() {
             message = format!("{message} (line {line})");

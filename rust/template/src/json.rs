@@ -1,5 +1,7 @@
 //! `tojson` as transformers defines it: Python's `json.dumps` with `ensure_ascii=False`.
 
+use std::fmt::Write as _;
+
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -7,6 +9,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 const DEPTH: usize = 32;
 
 /// The filter; its options are those of `json.dumps` that transformers passes on.
+#[allow(clippy::needless_pass_by_value)] // minijinja hands arguments over by value
 pub(crate) fn tojson(
     state: &State,
     value: &Value,
@@ -145,8 +148,9 @@ impl Writer<'_, '_, '_> {
                 '\u{8}' => self.out.push_str("\\b"),
                 '\u{c}' => self.out.push_str("\\f"),
                 c if c < ' ' || (self.ascii && !c.is_ascii()) => {
+                    // Writing to a string can't fail.
                     for unit in c.encode_utf16(&mut [0; 2]) {
-                        self.out.push_str(&format!("\\u{unit:04x}"));
+                        let _ = write!(self.out, "\\u{unit:04x}");
                     }
                 }
                 c => self.out.push(c),

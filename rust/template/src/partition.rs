@@ -21,7 +21,7 @@ pub(crate) enum Segment {
 pub(crate) struct Marked<'a> {
     pub(crate) text: &'a str,
     /// For each byte, whether it is content.
-    pub(crate) marked: &'a [bool],
+    pub(crate) content: &'a [bool],
     /// Whether white space that isn't marked is the scaffold's.
     pub(crate) spaces: bool,
 }
@@ -51,7 +51,7 @@ impl Protected {
             let text = &tokens.get(at).text;
             protected[at] |= is_marker(text)
                 && occurrences(rendered.text, text, 0)
-                    .any(|found| !rendered.marked[found].contains(&true));
+                    .any(|found| !rendered.content[found].contains(&true));
         }
         Self(protected)
     }
@@ -154,7 +154,7 @@ impl Judge<'_> {
         protected: bool,
         found: &Range<usize>,
     ) -> Result<bool, TemplateError> {
-        let content = self.text.marked[found.clone()].contains(&true);
+        let content = self.text.content[found.clone()].contains(&true);
         if !protected {
             // Content may be this one, but not at the price of one that the scaffold wrote.
             return Ok(!content || !self.reserved[found.clone()].contains(&true));
@@ -181,7 +181,7 @@ fn reserved(
     let mut reserved = vec![false; text.text.len()];
     for at in spelled.iter().filter(|at| protected.contains(**at)) {
         for found in occurrences(text.text, &tokens.get(*at).text, 0) {
-            if !text.marked[found.clone()].contains(&true) {
+            if !text.content[found.clone()].contains(&true) {
                 reserved[found].fill(true);
             }
         }

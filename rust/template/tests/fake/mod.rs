@@ -1,6 +1,11 @@
 //! Vocabularies small enough to read, and a second implementation of llama.cpp's partition.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::struct_excessive_bools,
+    clippy::unwrap_used
+)]
 
 use std::collections::BTreeMap;
 use std::ops::Range;
