@@ -83,7 +83,7 @@ impl Slot {
         }
         let was_empty = inbox.updates.is_empty();
         inbox.updates.push_back(update);
-        self.notify(was_empty);
+        self.notify(inbox, was_empty);
     }
 
     /// The supervisor's: the last thing. Only the first end counts.
@@ -105,7 +105,7 @@ impl Slot {
             }
             inbox.end = Some(end);
             drop(inbox.place.take());
-            self.notify(was_empty);
+            self.notify(inbox, was_empty);
         }
     }
 
@@ -186,12 +186,15 @@ impl Slot {
         inbox.end.clone().map_or(Taken::Nothing, Taken::End)
     }
 
-    fn notify(&self, was_empty: bool) {
-        self.changed.notify_one();
+    fn notify(&self, inbox: MutexGuard<'_, Inbox>, was_empty: bool) {
         if was_empty && let Some(wake) = self.wake.get() {
-            // Can only fail when the counter is full, and then it is readable.
+            // Can only fail when the counter is full, and then it is readable. Under the lock, so
+            // that it is readable only while there is something.
             let _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
         }
+        // A thread that wakes while the lock is held would only go back to sleep.
+        drop(inbox);
+        self.changed.notify_one();
     }
 
     fn calm(&self) {
