@@ -389,7 +389,7 @@ def test_the_operators_template_is_used(untemplated: Model) -> None:
     [
         ("{% for %}", "template.syntax"),
         ("{{ raise_exception('no') }}", "template.failed"),
-        ("{% if messages[0].content | length > 3 %}<|im_end|>{% endif %}", "template.hides_content"),
+        ("{% if 'Hello' in messages[0].content %}<|im_end|>{% endif %}", "template.hides_content"),
         (
             "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}",
             "template.limit",

@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from strongroom import _core
 from strongroom.cli.loading import Load, loaded, sandbox_table, summary
 from strongroom.cli.terminal import note, plain, tables, write_json
+from strongroom.cli.terminal import table as empty_table
 from strongroom.results import ModelInfo
 from strongroom.settings import Security, Settings
 
@@ -35,7 +35,7 @@ def doctor(
     if json:
         write_json(json_of_machine(capabilities, info))
         return
-    table = Table(title="What this machine can enforce", title_justify="left")
+    table = empty_table("What this machine can enforce")
     for column in ("capability", "value", "enough", "detail"):
         table.add_column(column)
     for row in capabilities:

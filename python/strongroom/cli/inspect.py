@@ -8,6 +8,7 @@ from rich.table import Table
 from strongroom._core import Header, Inspection
 from strongroom.cli.loading import checking
 from strongroom.cli.terminal import json_of, note, plain, report, tables, write_json
+from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import StrongroomError
 from strongroom.models import inspection
 
@@ -47,7 +48,7 @@ def inspect(
 
 def table_of(model: str, seen: Inspection) -> Table:
     """Lay out an inspection; every text of the file is shown, not obeyed."""
-    table = Table(show_header=False, title=plain(model), title_justify="left")
+    table = empty_table(model, header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
 

@@ -3,15 +3,36 @@
 import io
 import json
 import sys
-from typing import Any
+from typing import Any, TextIO
 
+from rich.box import ROUNDED
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from strongroom.errors import StrongroomError
 from strongroom.text import printable
 
-__all__ = ["Answers", "json_of", "note", "notes", "plain", "prepare", "report", "tables", "write_json"]
+__all__ = [
+    "Answers",
+    "json_of",
+    "note",
+    "notes",
+    "plain",
+    "prepare",
+    "report",
+    "table",
+    "tables",
+    "write_json",
+]
+
+WIDE = 10_000
+
+HERE: dict[str, str] = {
+    "trust.no_proof": "compare that digest with the publisher's, then pass it as --checksum",
+    "template.missing": "pass --chat-template FILE, or --complete",
+}
+"""Next steps in the words of the command line."""
 
 
 def prepare() -> None:
@@ -23,12 +44,24 @@ def prepare() -> None:
 
 def tables() -> Console:
     """Return a console on standard output; plain where that is no terminal."""
-    return Console(highlight=False, markup=False, emoji=False)
+    return console(sys.stdout)
 
 
 def notes() -> Console:
     """Return a console on standard error; plain where that is no terminal."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return console(sys.stderr)
+
+
+def console(file: TextIO) -> Console:
+    """Return a console that obeys no markup; where no terminal limits them, lines are as long as they are."""
+    width = None if file.isatty() else WIDE
+    return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+
+def table(title: str, *, header: bool = True) -> Table:
+    """Return a table for standard output, with lines around its cells where that is a terminal."""
+    box = ROUNDED if sys.stdout.isatty() else None
+    return Table(title=plain(title), title_justify="left", show_header=header, box=box)
 
 
 def plain(text: object, style: str = "") -> Text:
@@ -44,7 +77,7 @@ def note(label: str, text: object, style: str = "") -> None:
 def report(error: StrongroomError) -> None:
     """Print what failed and what to do next."""
     note("error:", f"{error.message} [{error.code}]", "bold red")
-    note("next:", error.next_step)
+    note("next:", HERE.get(error.code, error.next_step))
 
 
 def write_json(value: dict[str, Any]) -> None:

@@ -1,0 +1,174 @@
+"""Each setting acts on a worker, as the kernel sees it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strongroom import (
+    Limits,
+    LoadError,
+    OptionError,
+    RequestError,
+    Router,
+    SandboxError,
+    Sandboxing,
+    Security,
+    Settings,
+    StrongroomError,
+    TrustError,
+    WorkerError,
+)
+from tests.conftest import Model, settings
+from tests.files import OTHER, of_another_architecture
+
+ON = {2: -100.0}
+
+
+def limit_of(pid: int, name: str) -> list[str]:
+    """Soft and hard limit, as the kernel has them."""
+    for line in Path(f"/proc/{pid}/limits").read_text().splitlines():
+        if line.startswith(name):
+            return line[len(name) :].split()[:2]
+    raise AssertionError(name)
+
+
+def status_of(pid: int, name: str) -> str:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return line.partition(":")[2].strip()
+    raise AssertionError(name)
+
+
+def test_memory_limit_is_the_address_space(tiny: Model) -> None:
+    with Router(settings(memory_limit="900MB")) as router:
+        info = router.load("tiny", tiny.path, checksum=tiny.checksum)
+        assert limit_of(info.pid, "Max address space") == ["900000000", "900000000"]
+
+
+def test_cpu_limit_is_the_affinity(tiny: Model) -> None:
+    for cores in {1, len(os.sched_getaffinity(0))}:
+        with Router(settings(cpu_limit=f"{cores} cores")) as router:
+            info = router.load("tiny", tiny.path, checksum=tiny.checksum)
+            assert len(os.sched_getaffinity(info.pid)) == cores
+            assert info.threads <= cores
+
+
+def test_no_network_and_no_files(tiny: Model) -> None:
+    with Router(settings()) as router:
+        info = router.load("tiny", tiny.path, checksum=tiny.checksum)
+        assert status_of(info.pid, "Seccomp") == "2"
+        assert status_of(info.pid, "NoNewPrivs") == "1"
+        assert limit_of(info.pid, "Max processes") == ["0", "0"]
+        assert limit_of(info.pid, "Max file size") == ["0", "0"]
+        layers = {layer.name: layer.state for layer in info.sandbox}
+        assert layers["landlock_files"] == "in_force"
+
+
+def test_timeout_is_a_requests(tiny: Model) -> None:
+    with Router(settings(timeout="1ms")) as router:
+        router.load("tiny", tiny.path, checksum=tiny.checksum)
+        with pytest.raises(RequestError) as caught:
+            router.complete("the", logit_bias=ON)
+        assert caught.value.code == "request.deadline"
+
+
+def test_a_call_may_ask_for_less_time_but_not_for_more(tiny: Model) -> None:
+    with Router(settings(timeout="30s")) as router:
+        router.load("tiny", tiny.path, checksum=tiny.checksum)
+        assert router.chat("Hello", max_tokens=1, timeout="30s").completion_tokens == 1
+        with pytest.raises(OptionError, match="timeout must be at most 30s"):
+            router.chat("Hello", timeout="31s")
+
+
+def test_load_timeout(tiny: Model) -> None:
+    hurried = Settings(security=settings().security, limits=Limits(load_timeout="1ms"))
+    with Router(hurried) as router, pytest.raises(LoadError) as caught:
+        router.load("tiny", tiny.path, checksum=tiny.checksum)
+    assert caught.value.code == "load.timeout"
+
+
+def test_context_length(tiny: Model) -> None:
+    short = Settings(security=settings().security, limits=Limits(context_length=512))
+    with Router(short) as router:
+        assert router.load("tiny", tiny.path, checksum=tiny.checksum).context_length == 512
+        info = router.load("longer", tiny.path, checksum=tiny.checksum, context_length=1024)
+        assert info.context_length == 1024
+
+
+@pytest.mark.parametrize(
+    ("length", "code"),
+    [
+        (0, "option.out_of_range"),
+        (-1, "option.out_of_range"),
+        (2**31, "option.out_of_range"),
+        ("1", "option.wrong_type"),
+    ],
+)
+def test_a_context_length_that_is_none(tiny: Model, length: Any, code: str) -> None:
+    with Router(settings()) as router, pytest.raises(OptionError, match="context_length") as caught:
+        router.load("tiny", tiny.path, checksum=tiny.checksum, context_length=length)
+    assert caught.value.code == code
+
+
+def test_a_context_that_the_memory_does_not_hold(tiny: Model) -> None:
+    with Router(settings()) as router, pytest.raises(StrongroomError) as caught:
+        router.load("tiny", tiny.path, checksum=tiny.checksum, context_length=2**24)
+    assert caught.value.code in {"load.context", "worker.out_of_memory", "option.out_of_range"}
+
+
+def test_a_model_larger_than_the_memory_limit(smol: Model) -> None:
+    with (
+        Router(settings(memory_limit="90MB")) as router,
+        pytest.raises((LoadError, WorkerError, SandboxError)),
+    ):
+        router.load("smol", smol.path, checksum=smol.checksum)
+
+
+def test_hardly_any_memory(tiny: Model) -> None:
+    with (
+        Router(settings(memory_limit="1MB")) as router,
+        pytest.raises((LoadError, WorkerError, SandboxError)),
+    ):
+        router.load("tiny", tiny.path, checksum=tiny.checksum)
+
+
+def test_verification(tiny: Model) -> None:
+    with Router() as router, pytest.raises(TrustError):
+        router.load("tiny", tiny.path)
+    with Router(Settings(security=Security(verification="danger-none"))) as router:
+        assert not router.load("tiny", tiny.path).verified
+
+
+def test_maximum_is_in_force_or_refused(tiny: Model) -> None:
+    maximum = Settings(security=Security(isolation="maximum", sandboxing=Sandboxing(cpu_limit=1)))
+    swapping = len(Path("/proc/swaps").read_text().splitlines()) > 1
+    with Router(maximum) as router:
+        if swapping:
+            with pytest.raises(SandboxError) as caught:
+                router.load("tiny", tiny.path, checksum=tiny.checksum)
+            assert caught.value.code == "sandbox.swap_present"
+            return
+        info = router.load("tiny", tiny.path, checksum=tiny.checksum)
+        assert {layer.state for layer in info.sandbox} == {"in_force"}
+
+
+def test_what_llama_cpp_refuses(tiny: Model, tmp_path: Path) -> None:
+    path = tmp_path / "other.gguf"
+    path.write_bytes(of_another_architecture(tiny.path.read_bytes()))
+    other = Model.of(path)
+    with Router(settings()) as router, pytest.raises(LoadError) as caught:
+        router.load("other", other.path, checksum=other.checksum, allow_architectures=[OTHER])
+    assert caught.value.code == "load.refused"
+
+
+def test_workers_of_one_model_share_the_pages_of_its_image(smol: Model) -> None:
+    with Router(settings()) as router:
+        info = router.load("smol", smol.path, checksum=smol.checksum)
+        router.complete("the", max_tokens=1)
+        mapping = [
+            line for line in Path(f"/proc/{info.pid}/maps").read_text().splitlines() if "memfd:" in line
+        ]
+        assert mapping
+        assert all(line.split()[1] == "r--s" for line in mapping)
