@@ -19,7 +19,7 @@ unexport CARGO_TARGET_DIR RUSTFLAGS VIRTUAL_ENV
 
 # Everything that links llama.cpp is built with these flags, in one target directory, so that
 # llama.cpp is compiled once.
-worker_cargo := cargo --config rust/worker/instruction-sets/avx2.toml
+worker_config := --config rust/worker/instruction-sets/avx2.toml
 worker_flags := --locked --profile worker
 worker_crates := -p strongroom-engine -p strongroom-worker
 host_flags := --locked
@@ -80,7 +80,7 @@ test: lint test-rust test-python ## Everything: lint, types, Rust and Python tes
 lint: $(venv)/.built
 	cargo fmt --all --check
 	STRONGROOM_WORKER=skip cargo clippy $(host_flags) --all-targets -- -D warnings
-	$(worker_cargo) clippy $(worker_flags) $(worker_crates) --all-targets -- -D warnings
+	cargo clippy $(worker_config) $(worker_flags) $(worker_crates) --all-targets -- -D warnings
 	cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-deny
 	cargo deny --log-level error check bans licenses sources
 	ruff check .
@@ -94,7 +94,7 @@ test-rust: $(venv)/.built
 	export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
 	cargo nextest run $(host_flags) && \
 	cargo test $(host_flags) --doc --quiet && \
-	$(worker_cargo) nextest run --locked --cargo-profile worker $(worker_crates)
+	cargo nextest run $(worker_config) --locked --cargo-profile worker $(worker_crates)
 
 .PHONY: test-python
 test-python: $(venv)/.built
@@ -103,7 +103,7 @@ test-python: $(venv)/.built
 
 .PHONY: bench
 bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core.json
-	$(worker_cargo) build $(worker_flags) -p strongroom-engine --example bare
+	cargo build $(worker_config) $(worker_flags) -p strongroom-engine --example bare
 	$(venv)/bin/python -m benches.core "$$($(venv)/bin/python demo/fetch_model.py $(models))"
 
 .PHONY: wheel

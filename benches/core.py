@@ -80,6 +80,20 @@ def show(measurements: list[Measurement], asides: list[tuple[str, str]], console
         console.print(f"{name}: {value}")
 
 
+def publish(measurements: list[Measurement], readme: Path) -> None:
+    """Write the table into the README, between its marks."""
+    rows = ["| measure | ratio | 95 % interval | goal | ours | reference | pairs |", "|---" * 7 + "|"]
+    rows += [
+        f"| {m.name} | {m.ratio:.2f} | {m.low:.2f} to {m.high:.2f} | {m.goal or ''} "
+        f"| {m.ours:.3g} {m.unit} | {m.reference:.3g} {m.unit} | {m.rounds} |"
+        for m in measurements
+    ]
+    text = readme.read_text()
+    start, end = (text.index(mark) for mark in ("<!-- figures: make bench", "<!-- end of figures -->"))
+    start = text.index("\n", start) + 1
+    readme.write_text(text[:start] + "\n".join(rows) + "\n" + text[end:])
+
+
 def write(measurements: list[Measurement]) -> None:
     """Write the figures for programs."""
     OUT.parent.mkdir(parents=True, exist_ok=True)
@@ -210,11 +224,15 @@ def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
-    model = parser.parse_args().model
+    parser.add_argument("--readme", type=Path, help="write the table into this file, between its marks")
+    arguments = parser.parse_args()
+    model: Path = arguments.model
     console = Console()
     measurements, asides = measure(model, console)
     show(measurements, asides, console)
     write(measurements)
+    if arguments.readme:
+        publish(measurements, arguments.readme)
     return int(any(m.verdict == "missed" for m in measurements))
 
 

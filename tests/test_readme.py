@@ -1,0 +1,93 @@
+"""The README's commands run, and its code does what it says."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Model
+
+README = (ROOT / "README.md").read_text()
+DEMO_ANSWER = re.compile(r"figures .*load .* first token .* tokens/s")
+EXECUTABLES = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def run(command: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment["PATH"] = f"{EXECUTABLES}{os.pathsep}{environment['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def test_every_command_is_of_a_known_kind() -> None:
+    known = {"make", "strongroom", "sudo"}
+    assert {shlex.split(command)[0] for command in commands()} == known
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if command.startswith("strongroom ")])
+def test_the_commands_run(command: str, smol: Model) -> None:
+    assert str(smol.path.relative_to(ROOT)) in command or "doctor" in command
+    assert smol.checksum in command or "--checksum" not in command
+    done = run(command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_make_demo_shows_digest_sandbox_answer_and_figures(smol: Model) -> None:
+    assert "make demo" in [command.split("#")[0].strip() for command in commands()]
+    done = run("make demo PROMPT='Say hello.'")
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout + done.stderr
+    assert smol.checksum in done.stderr
+    assert re.search(r"seccomp_serve\s+in force", shown)
+    assert re.search(r"landlock_files\s+in force", shown)
+    assert DEMO_ANSWER.search(done.stderr)
+    assert done.stdout.strip()
+
+
+def test_every_target_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)\b", README))
+    assert named
+    assert named <= targets
+
+
+def test_the_python_runs(smol: Model, tmp_path: Path) -> None:
+    [code] = [block for block in blocks("python") if "with Router() as router" in block]
+    code = code.replace('"model.gguf"', repr(str(smol.path)))
+    code, replaced = re.subn(r'checksum="sha256:[^"]*"', f'checksum="{smol.checksum}"', code)
+    assert replaced == 1
+    script = tmp_path / "readme.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) > 5
