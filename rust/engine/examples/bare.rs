@@ -9,7 +9,7 @@
 //!   default chain.
 //! - `memory`: what the process holds.
 #![allow(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
 // A program for measuring, of one piece: its preconditions are those of the command line.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
@@ -105,7 +105,7 @@ impl Bare {
                 token = unsafe { sys::llama_sampler_sample(sampler, self.context, -1) };
             }
         }
-        let seconds = (began.elapsed() - prefilled).as_secs_f64();
+        let seconds = began.elapsed().as_secs_f64() - prefilled.as_secs_f64();
         // SAFETY: this is the only owner of the sampler; the memory belongs to the context.
         unsafe {
             sys::llama_sampler_free(sampler);
@@ -144,7 +144,8 @@ impl Bare {
     fn decode(&self, tokens: &mut [i32]) {
         // SAFETY: `batch_get_one` borrows `tokens` for the call only.
         let status = unsafe {
-            let batch = sys::llama_batch_get_one(tokens.as_mut_ptr(), tokens.len().try_into().unwrap());
+            let batch =
+                sys::llama_batch_get_one(tokens.as_mut_ptr(), tokens.len().try_into().unwrap());
             sys::llama_decode(self.context, batch)
         };
         assert_eq!(status, 0, "decoding failed");
@@ -171,7 +172,8 @@ impl Bare {
 fn chain(seed: Option<u32>) -> *mut sys::llama_sampler {
     // SAFETY: each sampler is handed to the chain, which frees it.
     unsafe {
-        let chain = sys::llama_sampler_chain_init(sys::llama_sampler_chain_params { no_perf: true });
+        let chain =
+            sys::llama_sampler_chain_init(sys::llama_sampler_chain_params { no_perf: true });
         let samplers = match seed {
             Some(seed) => vec![
                 sys::llama_sampler_init_top_k(40),
@@ -195,7 +197,13 @@ fn memory() -> String {
     let field = |name: &str| {
         rollup
             .lines()
-            .find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok())
+            .find_map(|line| {
+                line.strip_prefix(name)?
+                    .split_whitespace()
+                    .next()?
+                    .parse::<u64>()
+                    .ok()
+            })
             .unwrap_or(0)
     };
     format!(

@@ -71,7 +71,12 @@ impl Buffers {
             contents.resize(start + size, 0);
             // SAFETY: `contents` has room for `size` bytes from `start` on.
             unsafe {
-                sys::ggml_backend_tensor_get(tensor, contents[start..].as_mut_ptr().cast(), 0, size);
+                sys::ggml_backend_tensor_get(
+                    tensor,
+                    contents[start..].as_mut_ptr().cast(),
+                    0,
+                    size,
+                );
             }
         }
         for &buffer in &found.compute {
@@ -106,8 +111,10 @@ impl Found {
         if usage == sys::GGML_BACKEND_BUFFER_USAGE_COMPUTE {
             self.compute.push(buffer);
         } else if usage != sys::GGML_BACKEND_BUFFER_USAGE_WEIGHTS && !self.cache.contains(&root) {
+            // SAFETY: as above; nobody writes to it during the call.
+            let name = unsafe { &(*root).name };
             // SAFETY: a tensor's name ends in NUL.
-            let name = unsafe { CStr::from_ptr((*root).name.as_ptr()) };
+            let name = unsafe { CStr::from_ptr(name.as_ptr()) };
             if name.to_bytes().starts_with(b"cache_") {
                 self.cache.push(root);
             }

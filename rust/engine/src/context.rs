@@ -22,7 +22,7 @@ pub struct ContextOptions {
 /// One sequence's cache and computation.
 #[derive(Debug)]
 pub struct Context {
-    context: NonNull<sys::llama_context>,
+    pointer: NonNull<sys::llama_context>,
     length: u32,
     vocabulary_size: usize,
     /// Cells that hold something.
@@ -77,10 +77,14 @@ impl Context {
         let context = NonNull::new(context).ok_or(EngineError::Context { detail: error })?;
         // SAFETY: both are alive, and the pool outlives the context, which holds a clone of it.
         unsafe {
-            sys::llama_attach_threadpool(context.as_ptr(), threadpool.as_ptr(), threadpool.as_ptr());
+            sys::llama_attach_threadpool(
+                context.as_ptr(),
+                threadpool.as_ptr(),
+                threadpool.as_ptr(),
+            );
         }
         let mut context = Self {
-            context,
+            pointer: context,
             length,
             vocabulary_size: vocabulary.size() as usize,
             used: 0,
@@ -157,7 +161,7 @@ impl Context {
             // SAFETY: every array of the batch holds `n_tokens` elements and outlives the call; ids
             // are inside the vocabulary, the sequence is below `n_seq_max`, at most one output is
             // asked for.
-            unsafe { ffi::llama_decode(self.context.as_ptr(), batch) }
+            unsafe { ffi::llama_decode(self.pointer.as_ptr(), batch) }
         });
         if status != 0 {
             return Err(refused(&format!("llama_decode returned {status}: {error}")));
@@ -190,7 +194,7 @@ impl Context {
             return None;
         }
         // SAFETY: the context is alive; -1 is the last output.
-        let logits = unsafe { ffi::llama_get_logits_ith(self.context.as_ptr(), -1) };
+        let logits = unsafe { ffi::llama_get_logits_ith(self.pointer.as_ptr(), -1) };
         // SAFETY: a row of logits has one element per token of the vocabulary, is nobody else's,
         // and stays until the next decode, which needs `&mut self`.
         (!logits.is_null())
@@ -205,7 +209,7 @@ impl Context {
         }
         self.has_logits = false;
         // SAFETY: the context is alive and owns the memory that it returns.
-        let memory = unsafe { sys::llama_get_memory(self.context.as_ptr()) };
+        let memory = unsafe { sys::llama_get_memory(self.pointer.as_ptr()) };
         // SAFETY: as above; nothing is being decoded.
         unsafe { ffi::llama_memory_clear(memory, true) };
         // SAFETY: the context is alive and idle, and `decode` forgot the buffers before it.
@@ -224,6 +228,6 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: this is the only owner, and nothing is being decoded.
-        unsafe { sys::llama_free(self.context.as_ptr()) };
+        unsafe { sys::llama_free(self.pointer.as_ptr()) };
     }
 }

@@ -3,6 +3,23 @@
 use strongroom_protocol::{Fault, FaultCode};
 use strongroom_template::TemplateError;
 
+/// Every code of this crate.
+pub const CODES: &[&str] = &[
+    FaultCode::Load.as_str(),
+    FaultCode::Context.as_str(),
+    FaultCode::PromptEmpty.as_str(),
+    FaultCode::PromptTooLong.as_str(),
+    FaultCode::Option.as_str(),
+    FaultCode::Busy.as_str(),
+    FaultCode::Deadline.as_str(),
+    FaultCode::Decode.as_str(),
+    FaultCode::TemplateMissing.as_str(),
+    FaultCode::TemplateSyntax.as_str(),
+    FaultCode::TemplateFailed.as_str(),
+    FaultCode::TemplateLimit.as_str(),
+    FaultCode::TemplateHidesContent.as_str(),
+];
+
 /// A refusal. None holds text of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -98,7 +115,10 @@ impl EngineError {
     /// As it travels to the host.
     pub fn fault(&self) -> Fault {
         let mut detail = self.to_string();
-        let end = detail.floor_char_boundary(Fault::MAX_DETAIL);
+        let end = (0..=Fault::MAX_DETAIL)
+            .rev()
+            .find(|&end| detail.is_char_boundary(end))
+            .unwrap_or(0);
         detail.truncate(end);
         Fault::new(self.fault_code(), detail)
     }

@@ -25,7 +25,7 @@ pub mod threadpool;
 pub mod vocabulary;
 
 pub use context::{Context, ContextOptions};
-pub use error::EngineError;
+pub use error::{CODES, EngineError};
 pub use image::ImageFile;
 pub use model::Model;
 pub use prompt::Prompter;

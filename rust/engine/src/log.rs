@@ -54,10 +54,11 @@ unsafe extern "C" fn record(level: sys::ggml_log_level, text: *const c_char, _: 
     }
     // SAFETY: ggml passes a string that ends in NUL and outlives the call.
     let text = unsafe { CStr::from_ptr(text) };
-    if OUT_OF_MEMORY
-        .iter()
-        .any(|words| text.to_bytes().windows(words.len()).any(|window| window == *words))
-    {
+    if OUT_OF_MEMORY.iter().any(|words| {
+        text.to_bytes()
+            .windows(words.len())
+            .any(|window| window == *words)
+    }) {
         MEMORY_RAN_OUT.store(true, Ordering::Relaxed);
     }
     // A failing `try_with` means that the thread is ending: its errors interest nobody.
@@ -70,7 +71,13 @@ unsafe extern "C" fn record(level: sys::ggml_log_level, text: *const c_char, _: 
                     .iter()
                     .take(LONGEST)
                     .take_while(|&&byte| byte != b'\n')
-                    .map(|&byte| if (b' '..=b'~').contains(&byte) { char::from(byte) } else { '?' }),
+                    .map(|&byte| {
+                        if (b' '..=b'~').contains(&byte) {
+                            char::from(byte)
+                        } else {
+                            '?'
+                        }
+                    }),
             );
         }
     });

@@ -2,7 +2,10 @@
 
 use llama_cpp_2::{
     sampling::LlamaSampler,
-    token::{LlamaToken, data::LlamaTokenData, data_array::LlamaTokenDataArray, logit_bias::LlamaLogitBias},
+    token::{
+        LlamaToken, data::LlamaTokenData, data_array::LlamaTokenDataArray,
+        logit_bias::LlamaLogitBias,
+    },
 };
 use strongroom_protocol::Sampling;
 
@@ -140,7 +143,10 @@ fn validate(sampling: &Sampling, size: u32) -> Result<(), EngineError> {
     }
     for &(token, bias) in &sampling.logit_bias {
         if token >= size {
-            return refuse("logit_bias", &format!("on tokens below {size}, the vocabulary's size"));
+            return refuse(
+                "logit_bias",
+                &format!("on tokens below {size}, the vocabulary's size"),
+            );
         }
         if !(-100.0..=100.0).contains(&bias) {
             return refuse("logit_bias", "-100 to 100");

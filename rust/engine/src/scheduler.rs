@@ -84,7 +84,11 @@ impl Scheduler {
         if order.stop.len() > MAX_STOPS {
             return refuse("stop", "at most 16 strings");
         }
-        if order.stop.iter().any(|stop| !(1..=MAX_STOP).contains(&stop.0.len())) {
+        if order
+            .stop
+            .iter()
+            .any(|stop| !(1..=MAX_STOP).contains(&stop.0.len()))
+        {
             return refuse("stop", "strings of 1 to 256 bytes");
         }
         if order.max_tokens == Some(0) {

@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use strongroom_protocol::{Event, FinishReason, Finished};
 
-use crate::{
-    Context, EngineError, Sampler, Text, Token, Vocabulary,
-    context::CHUNK,
-};
+use crate::{Context, EngineError, Sampler, Text, Token, Vocabulary, context::CHUNK};
 
 /// A request that has left the queue: its prompt is being read, then its answer decoded.
 #[derive(Debug)]

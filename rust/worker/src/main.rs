@@ -35,7 +35,7 @@ fn main() {
     let Order::Start(start) = orders.next() else {
         backend::exit(ExitCode::Protocol)
     };
-    match startup::run(*start, orders, &mut events) {
+    match startup::run(&start, orders, &mut events) {
         Ok(service) => serve::run(service, &mut events),
         Err(fault) => {
             events.send(&[Event::Failed(fault)]);

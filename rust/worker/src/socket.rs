@@ -10,7 +10,9 @@ use std::{
 };
 
 use strongroom_engine::backend;
-use strongroom_protocol::{Decoder, Event, ExitCode, MAX_EVENT, MAX_ORDER, Order, descriptor, frame};
+use strongroom_protocol::{
+    Decoder, Event, ExitCode, MAX_EVENT, MAX_ORDER, Order, descriptor, frame,
+};
 
 /// Orders that may wait between the reader and the loop; then the host waits.
 const WAITING: usize = 256;

@@ -9,9 +9,12 @@ use std::{
 };
 
 use strongroom_engine::{
-    Context, ContextOptions, EngineError, ImageFile, Model, Prompter, Scheduler, Threadpool, backend,
+    Context, ContextOptions, EngineError, ImageFile, Model, Prompter, Scheduler, Threadpool,
+    backend,
 };
-use strongroom_protocol::{Event, Fault, FaultCode, Order, Ready, Report, Start, VERSION, descriptor};
+use strongroom_protocol::{
+    Event, Fault, FaultCode, Order, Ready, Report, Start, VERSION, descriptor,
+};
 use strongroom_sandbox as sandbox;
 
 use crate::socket::{Events, Orders};
@@ -29,12 +32,15 @@ pub(crate) struct Service {
 ///
 /// # Errors
 /// The fault to leave with.
-pub(crate) fn run(start: Start, orders: Orders, events: &mut Events) -> Result<Service, Fault> {
+pub(crate) fn run(start: &Start, orders: Orders, events: &mut Events) -> Result<Service, Fault> {
     let began = Instant::now();
     if start.version != VERSION {
         return Err(Fault::new(
             FaultCode::Protocol,
-            format!("the host speaks version {}, the worker {VERSION}", start.version),
+            format!(
+                "the host speaks version {}, the worker {VERSION}",
+                start.version
+            ),
         ));
     }
     one_arena();
@@ -49,7 +55,7 @@ pub(crate) fn run(start: Start, orders: Orders, events: &mut Events) -> Result<S
     events.send(&[Event::Locked(loading.report().clone())]);
     let locked = began.elapsed();
 
-    let (scheduler, mut ready) = load(&start, image, threadpool)?;
+    let (scheduler, mut ready) = load(start, image, threadpool)?;
     let serving = loading.seccomp_serve().map_err(sandboxed)?;
     ready.lock_micros = micros(locked);
     ready.load_micros = micros(began.elapsed().saturating_sub(locked));
@@ -59,7 +65,11 @@ pub(crate) fn run(start: Start, orders: Orders, events: &mut Events) -> Result<S
 }
 
 /// Hands the image to llama.cpp: from here on hostile bytes are parsed.
-fn load(start: &Start, image: ImageFile, threadpool: Threadpool) -> Result<(Scheduler, Ready), Fault> {
+fn load(
+    start: &Start,
+    image: ImageFile,
+    threadpool: Threadpool,
+) -> Result<(Scheduler, Ready), Fault> {
     let size = image.length();
     if size >= start.limits.address_space {
         return Err(refused(EngineError::Context {
@@ -99,7 +109,8 @@ fn open_image() -> Result<ImageFile, Fault> {
     // SAFETY: the host starts the worker with the image at this number, nothing else in the process
     // owns it, and this is called once.
     let image = unsafe { OwnedFd::from_raw_fd(descriptor::IMAGE) };
-    ImageFile::open(image).map_err(|error| Fault::new(FaultCode::Load, format!("the image: {error}")))
+    ImageFile::open(image)
+        .map_err(|error| Fault::new(FaultCode::Load, format!("the image: {error}")))
 }
 
 /// glibc reserves 128 MiB of address space for each thread's arena, out of the limit that the model

@@ -26,16 +26,24 @@ fn what_is_no_model_is_refused_with_a_reason() {
     };
     for (name, bytes) in [
         ("empty", Vec::new()),
-        ("text", b"this is no model, but it is long enough for a header".to_vec()),
+        (
+            "text",
+            b"this is no model, but it is long enough for a header".to_vec(),
+        ),
         ("half", cut),
     ] {
-        let error = Model::load(image(&bytes)).err().unwrap_or_else(|| panic!("{name} loads"));
+        let error = Model::load(image(&bytes))
+            .err()
+            .unwrap_or_else(|| panic!("{name} loads"));
         let EngineError::Load { detail } = &error else {
             panic!("{name}: {error:?}")
         };
         assert_eq!(error.code(), "load.refused");
         assert!(!detail.is_empty() || name == "empty", "{name}");
-        assert!(detail.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{detail}");
+        assert!(
+            detail.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            "{detail}"
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod answers;
 mod cache;
+mod errors;
 mod loading;
 mod queue;
 mod rig;

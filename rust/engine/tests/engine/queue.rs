@@ -12,7 +12,9 @@ fn requests_are_served_in_order_one_at_a_time() {
     let model = model(&tiny(Vocabulary::Spm));
     let mut scheduler = scheduler(&model, 256, 3);
     for id in [5, 3, 9] {
-        scheduler.admit(request(id, "hello", 4), Instant::now()).unwrap();
+        scheduler
+            .admit(request(id, "hello", 4), Instant::now())
+            .unwrap();
     }
     let error = scheduler
         .admit(request(4, "hello", 4), Instant::now())
@@ -27,10 +29,15 @@ fn requests_are_served_in_order_one_at_a_time() {
         })
         .collect();
     // Each begins only when the one before has ended.
-    let expected: Vec<(u64, bool)> = [5, 3, 9].iter().flat_map(|&id| [(id, true), (id, false)]).collect();
+    let expected: Vec<(u64, bool)> = [5, 3, 9]
+        .iter()
+        .flat_map(|&id| [(id, true), (id, false)])
+        .collect();
     assert_eq!(order, expected);
     // There is room again.
-    scheduler.admit(request(4, "hello", 4), Instant::now()).unwrap();
+    scheduler
+        .admit(request(4, "hello", 4), Instant::now())
+        .unwrap();
     assert_eq!(run(&mut scheduler).len(), 6);
 }
 
@@ -38,8 +45,12 @@ fn requests_are_served_in_order_one_at_a_time() {
 fn a_waiting_request_can_be_cancelled_and_makes_room() {
     let model = model(&tiny(Vocabulary::Spm));
     let mut scheduler = scheduler(&model, 256, 2);
-    scheduler.admit(request(1, "hello", 50), Instant::now()).unwrap();
-    scheduler.admit(request(2, "hello", 50), Instant::now()).unwrap();
+    scheduler
+        .admit(request(1, "hello", 50), Instant::now())
+        .unwrap();
+    scheduler
+        .admit(request(2, "hello", 50), Instant::now())
+        .unwrap();
     let mut events = Vec::new();
     scheduler.step(&mut events);
     scheduler.cancel(2);
@@ -50,7 +61,9 @@ fn a_waiting_request_can_be_cancelled_and_makes_room() {
         Event::Finished(end) if end.request == 2 && end.reason == FinishReason::Cancelled
     )));
     assert!(scheduler.holds(1));
-    scheduler.admit(request(3, "hello", 1), Instant::now()).unwrap();
+    scheduler
+        .admit(request(3, "hello", 1), Instant::now())
+        .unwrap();
 }
 
 #[test]
@@ -58,7 +71,9 @@ fn two_hundred_requests_opened_and_dropped_leave_nothing() {
     let model = model(&tiny(Vocabulary::Spm));
     let mut scheduler = scheduler(&model, 256, 200);
     for id in 0..200 {
-        scheduler.admit(request(id, "hello", 50), Instant::now()).unwrap();
+        scheduler
+            .admit(request(id, "hello", 50), Instant::now())
+            .unwrap();
     }
     for id in 0..200 {
         scheduler.cancel(id);

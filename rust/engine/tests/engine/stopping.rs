@@ -90,12 +90,18 @@ fn a_cancel_takes_effect_with_the_next_step() {
     scheduler.cancel(2);
     scheduler.step(&mut events);
     let end = finished(&events);
-    assert_eq!((end.reason, end.completion_tokens), (FinishReason::Cancelled, 10));
+    assert_eq!(
+        (end.reason, end.completion_tokens),
+        (FinishReason::Cancelled, 10)
+    );
     run(&mut scheduler);
 
     // An unknown request is ignored, before and after.
     scheduler.cancel(3);
-    assert_eq!(answer(&mut scheduler, request(3, "hello", 4)).1.reason, FinishReason::Length);
+    assert_eq!(
+        answer(&mut scheduler, request(3, "hello", 4)).1.reason,
+        FinishReason::Length
+    );
 }
 
 #[test]

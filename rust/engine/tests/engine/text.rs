@@ -37,7 +37,11 @@ fn bytes_that_are_no_character_are_replaced_as_the_standard_says() {
         let expected = String::from_utf8_lossy(bytes).into_owned();
         for size in 1..=bytes.len() {
             let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
-            assert_eq!(all(&pieces, &[]).0.concat(), expected, "{bytes:?} by {size}");
+            assert_eq!(
+                all(&pieces, &[]).0.concat(),
+                expected,
+                "{bytes:?} by {size}"
+            );
         }
     }
 }
@@ -59,6 +63,13 @@ fn only_what_may_become_a_stop_string_is_held_back() {
 fn the_earliest_stop_string_counts() {
     let (sent, _) = all(&[b"xxbyycz"], &["c", "b"]);
     assert_eq!(sent.concat(), "xx");
-    let (sent, _) = all("ein Maß, halb".as_bytes().chunks(1).collect::<Vec<_>>().as_slice(), &["ß,"]);
+    let (sent, _) = all(
+        "ein Maß, halb"
+            .as_bytes()
+            .chunks(1)
+            .collect::<Vec<_>>()
+            .as_slice(),
+        &["ß,"],
+    );
     assert_eq!(sent.concat(), "ein Ma");
 }

@@ -45,7 +45,11 @@ fn control_ids(vocabulary: &Vocabulary, tokens: &[u32]) -> Vec<u32> {
 }
 
 fn models() -> Vec<Model> {
-    let mut models = vec![model(&tiny(Kind::Spm)), model(&tiny(Kind::Bpe)), spelling_model()];
+    let mut models = vec![
+        model(&tiny(Kind::Spm)),
+        model(&tiny(Kind::Bpe)),
+        spelling_model(),
+    ];
     models.extend(real_model());
     models
 }
@@ -54,7 +58,10 @@ fn models() -> Vec<Model> {
 fn spelling_model() -> Model {
     let mut draft = draft(Family::Llama, Kind::Spm);
     let texts = draft.value_mut("tokenizer.ggml.tokens").texts_mut();
-    let victim = texts.iter().position(|text| text == "▁question".as_bytes()).unwrap();
+    let victim = texts
+        .iter()
+        .position(|text| text == "▁question".as_bytes())
+        .unwrap();
     texts[victim] = b"<s".to_vec();
     model(&draft.write())
 }
@@ -65,7 +72,10 @@ fn no_control_token_comes_of_text() {
         let vocabulary = model.vocabulary().unwrap();
         let tokens: Vec<_> = vocabulary.control_tokens().iter().cloned().collect();
         assert!(tokens.iter().any(|token| token.kind == TokenKind::Control));
-        for token in tokens.iter().filter(|token| token.kind == TokenKind::Control) {
+        for token in tokens
+            .iter()
+            .filter(|token| token.kind == TokenKind::Control)
+        {
             for text in [
                 token.text.clone(),
                 format!("a{}b", token.text),
@@ -134,7 +144,8 @@ fn ordinary_conversations_get_the_ids_of_the_whole_rendered_prompt() {
     for model in models() {
         let prompter = prompter(&model, 2048);
         let vocabulary = prompter.vocabulary();
-        let spelling = |token: Option<u32>| token.map_or_else(String::new, |id| vocabulary.spelling(id));
+        let spelling =
+            |token: Option<u32>| token.map_or_else(String::new, |id| vocabulary.spelling(id));
         let template = ChatTemplate::new(
             model.chat_template().unwrap(),
             &spelling(vocabulary.bos()),
@@ -153,7 +164,9 @@ fn ordinary_conversations_get_the_ids_of_the_whole_rendered_prompt() {
                 ],
             ] {
                 let rendered = template.render(&messages).unwrap();
-                let mut reference = vocabulary.danger_tokenize_parsing_control(&rendered).unwrap();
+                let mut reference = vocabulary
+                    .danger_tokenize_parsing_control(&rendered)
+                    .unwrap();
                 if let Some(bos) = vocabulary.bos().filter(|_| vocabulary.adds_bos()) {
                     reference.insert(0, bos);
                 }
@@ -170,7 +183,11 @@ fn plain_text_gets_the_ids_of_llama_cpp() {
         for text in ORDINARY {
             // Without a control token in it, parsing them changes nothing.
             let reference = vocabulary.danger_tokenize_parsing_control(text).unwrap();
-            assert_eq!(vocabulary.tokenize_plain(text).unwrap(), reference, "{text:?}");
+            assert_eq!(
+                vocabulary.tokenize_plain(text).unwrap(),
+                reference,
+                "{text:?}"
+            );
         }
     }
 }
@@ -183,7 +200,11 @@ fn prompts_that_can_not_fit_are_refused_and_say_how_large_they_are() {
     assert_eq!(code(Prompt::Text("".into())), "prompt.empty");
     assert_eq!(code(Prompt::Chat(Vec::new())), "prompt.empty");
     // Refused by its tokens, by its bytes, and by the bound of the protocol.
-    for text in ["x ".repeat(256), "x".repeat(1 << 20), "x".repeat((1 << 20) + 1)] {
+    for text in [
+        "x ".repeat(256),
+        "x".repeat(1 << 20),
+        "x".repeat((1 << 20) + 1),
+    ] {
         assert_eq!(code(Prompt::Text(text.as_str().into())), "prompt.too_long");
         assert_eq!(
             code(Prompt::Chat(vec![say(Role::User, &text)])),

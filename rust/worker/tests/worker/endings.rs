@@ -20,7 +20,10 @@ fn throwing_model() -> Vec<u8> {
 fn an_exception_of_llama_cpp_ends_in_the_panic_code() {
     let (mut worker, _) = Worker::ready(&throwing_model(), start());
     worker.send(&generate(1, "hello", 2));
-    assert!(matches!(worker.until_done(1).last(), Some(Event::Finished(_))));
+    assert!(matches!(
+        worker.until_done(1).last(),
+        Some(Event::Finished(_))
+    ));
     worker.send(&Order::Tokenize {
         request: 2,
         text: "grüße".into(),
@@ -74,5 +77,8 @@ fn too_little_memory_always_ends_in_a_known_way() {
         kinds.insert(kind);
     }
     assert!(kinds.contains("served"), "{kinds:?}");
-    assert!(kinds.contains("memory") || kinds.contains("load.context"), "{kinds:?}");
+    assert!(
+        kinds.contains("memory") || kinds.contains("load.context"),
+        "{kinds:?}"
+    );
 }

@@ -67,7 +67,10 @@ fn several_threads_compute_inside_the_sandbox() {
     let (mut worker, ready) = Worker::ready(&tiny(Vocabulary::Spm), two);
     assert_eq!(ready.threads, 2);
     worker.send(&generate(1, "hello the sky", 20));
-    assert!(matches!(worker.until_done(1).last(), Some(Event::Finished(_))));
+    assert!(matches!(
+        worker.until_done(1).last(),
+        Some(Event::Finished(_))
+    ));
 }
 
 #[test]
@@ -87,7 +90,10 @@ fn tokenizes_without_parsing_control_tokens() {
         request: 5,
         text: "x".repeat((1 << 20) + 1).into(),
     });
-    assert!(matches!(worker.until_done(5)[..], [Event::Refused { request: 5, .. }]));
+    assert!(matches!(
+        worker.until_done(5)[..],
+        [Event::Refused { request: 5, .. }]
+    ));
 }
 
 #[test]
@@ -120,7 +126,10 @@ fn a_cancel_stops_a_request_that_decodes() {
     // Unless it was through already, which a cancel doesn't undo.
     assert!(finished.reason == FinishReason::Cancelled || finished.completion_tokens == 2000);
     worker.send(&generate(2, "hello", 2));
-    assert!(matches!(worker.until_done(2).last(), Some(Event::Finished(_))));
+    assert!(matches!(
+        worker.until_done(2).last(),
+        Some(Event::Finished(_))
+    ));
 }
 
 #[test]

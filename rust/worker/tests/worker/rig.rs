@@ -104,9 +104,7 @@ impl Worker {
     pub(crate) fn try_next(&mut self) -> Option<Event> {
         match self.events.next() {
             Ok(event) => event,
-            Err(FrameError::Io(error))
-                if error.kind() == std::io::ErrorKind::ConnectionReset =>
-            {
+            Err(FrameError::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionReset => {
                 None
             }
             Err(error) => panic!("{error}"),
@@ -172,11 +170,8 @@ impl Drop for Worker {
 
 /// A sealed memfd of `bytes`, read-only.
 pub(crate) fn sealed(bytes: &[u8]) -> OwnedFd {
-    let memfd = rustix::fs::memfd_create(
-        "model",
-        MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
-    )
-    .unwrap();
+    let memfd =
+        rustix::fs::memfd_create("model", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
     let mut file = File::from(memfd);
     file.write_all(bytes).unwrap();
     file.rewind().unwrap();
@@ -209,7 +204,11 @@ pub(crate) fn start() -> Start {
 
 fn first_core() -> u32 {
     let set = rustix::thread::sched_getaffinity(None).unwrap();
-    (0..1024).find(|&core| set.is_set(core)).unwrap().try_into().unwrap()
+    (0..1024)
+        .find(|&core| set.is_set(core))
+        .unwrap()
+        .try_into()
+        .unwrap()
 }
 
 /// Takes the likeliest token.
