@@ -100,6 +100,9 @@ def chat(router: Router, before: Sequence[Message], options: SamplingOptions, *,
         except StrongroomError as error:
             report(error)
             continue
+        except KeyboardInterrupt:  # before the first word, or after the last
+            sys.stdout.write("\n")
+            continue
         history += [question, Message("assistant", answer)]
 
 
