@@ -134,7 +134,9 @@ impl Scheduler {
             }
         }
         if self.active.is_none() {
+            // A step of its own: the host hears that the request began before its prompt is read.
             self.begin_next(events);
+            return;
         }
         let Some(mut sequence) = self.active.take() else {
             return;

@@ -71,6 +71,8 @@ fn a_cancel_takes_effect_with_the_next_step() {
     let mut events = Vec::new();
     scheduler.step(&mut events);
     assert!(matches!(events[..], [Event::Began { prompt_tokens, .. }] if prompt_tokens > 512));
+    scheduler.step(&mut events);
+    assert!(scheduler.context().used() > 0);
     scheduler.cancel(1);
     events.clear();
     scheduler.step(&mut events);
@@ -84,7 +86,7 @@ fn a_cancel_takes_effect_with_the_next_step() {
         .admit(request(2, "hello", 100), Instant::now())
         .unwrap();
     events.clear();
-    for _ in 0..10 {
+    for _ in 0..=10 {
         scheduler.step(&mut events);
     }
     scheduler.cancel(2);
