@@ -77,7 +77,7 @@ class SpecialToken:
 
     @property
     def role(self) -> str:
-        """`bos`, `eos`, `unknown`, …"""
+        """`bos`, `eos`, `unknown` and others of the format."""
     @property
     def id(self) -> int: ...
     @property

@@ -73,7 +73,8 @@ fn tokens(faults: &mut Faults) {
     );
     faults.llama("gguf.duplicate_token", "token_twice", |draft| {
         let tokens = draft.value_mut(TOKENS).texts_mut();
-        tokens[WORD] = tokens[WORD + 1].clone();
+        let twin = tokens[WORD + 1].clone();
+        tokens[WORD] = twin;
     });
     faults.llama(
         "gguf.duplicate_token",
