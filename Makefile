@@ -114,6 +114,12 @@ wheel: $(venv)/.installed ## The wheel for publishing, with every instruction se
 fuzz: $(venv)/.installed ## Fuzz the parsers of untrusted bytes; SECONDS_EACH=60
 	$(MAKE) -C rust/fuzz
 
+.PHONY: memcheck
+memcheck: ## The unsafe code of rust/memory under valgrind (Debian's package valgrind)
+	@command -v valgrind >/dev/null || { echo "missing: valgrind" >&2; exit 1; }
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
+	    cargo test $(host_flags) -p strongroom-memory --lib --test image
+
 .PHONY: audit
 audit: $(venv)/.installed ## Advisories against the locked dependencies (needs their databases)
 	cargo deny check advisories

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import resource
+import signal
 import statistics
 import sys
 import time
@@ -175,8 +177,22 @@ def measure(path: Path, console: Console) -> tuple[list[Measurement], list[tuple
             ("load: worker started and locked in", f"{info.lock_seconds * 1e3:.1f} ms"),
             ("load: llama.cpp's parsing and context", f"{info.load_seconds * 1e3:.0f} ms"),
             ("first token of the first request", f"{cold.first_token_seconds * 1e3:.0f} ms"),
+            ("first token after the worker was killed", f"{replaced(router, info) * 1e3:.0f} ms"),
         ]
     return measurements, asides
+
+
+def replaced(router: strongroom.Router, info: strongroom.ModelInfo) -> float:
+    """Kill the worker; return the seconds until its replacement's first token."""
+    killed = time.perf_counter()
+    os.kill(info.pid, signal.SIGKILL)
+    while True:
+        asked = time.perf_counter()
+        try:
+            return asked - killed + stream(router).first_token_seconds
+        except strongroom.WorkerError:
+            # The request was given to the worker that was killed.
+            continue
 
 
 def fixed(name: str, ours: list[float], reference: float, unit: str, bound: float) -> Measurement:
@@ -228,6 +244,8 @@ def main() -> int:
     arguments = parser.parse_args()
     model: Path = arguments.model
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=150)
     measurements, asides = measure(model, console)
     show(measurements, asides, console)
     write(measurements)

@@ -1,4 +1,6 @@
+import os
 import re
+import struct
 import subprocess
 import sys
 from importlib.metadata import version
@@ -52,3 +54,26 @@ def test_importing_reads_no_settings_and_starts_nothing() -> None:
     script = "import strongroom, os; print(len(os.listdir('/proc/self/task')))"
     run = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["1"]
+
+
+def test_the_worker_is_a_static_executable_without_python() -> None:
+    [*workers] = Path(strongroom.__file__).parent.glob("strongroom-worker-*")
+    assert workers
+    for worker in workers:
+        assert os.access(worker, os.X_OK)
+        content = worker.read_bytes()
+        assert content[:4] == b"\x7fELF"
+        assert INTERPRETER not in program_headers(content), "it would load libraries when it starts"
+        assert b"llama_model_load" in content
+        assert b"Py_Initialize" not in content
+
+
+INTERPRETER = 3
+"""PT_INTERP of the ELF specification."""
+
+
+def program_headers(elf: bytes) -> set[int]:
+    """Types of the segments of a little-endian 64-bit ELF file."""
+    (start,) = struct.unpack_from("<Q", elf, 32)
+    size, count = struct.unpack_from("<HH", elf, 54)
+    return {struct.unpack_from("<I", elf, start + index * size)[0] for index in range(count)}
