@@ -21,7 +21,9 @@ use crate::{
 pub(crate) struct Job {
     pub(crate) ticket: Ticket,
     pub(crate) order: Order,
-    /// Workers that died while this was the first of those not begun, and none was begun.
+    /// Workers that it was sent to, and that died before it began.
+    pub(crate) lost: u32,
+    /// Those of them that had nobody else to die of.
     pub(crate) strikes: u32,
 }
 
@@ -145,6 +147,7 @@ impl Desk {
         state.arrivals.push(Job {
             ticket: Ticket(Arc::clone(&slot)),
             order,
+            lost: 0,
             strikes: 0,
         });
         drop(state);

@@ -24,8 +24,9 @@ pub(crate) type Rule = &'static str;
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) ticket: Ticket,
-    /// Kept to be sent again, until the request has begun.
+    /// Kept to be sent again, until the request has begun; a Tokenize begins when it is sent.
     order: Option<Order>,
+    lost: u32,
     strikes: u32,
     began_at: Option<Instant>,
     expects: Expects,
@@ -91,7 +92,8 @@ impl Flight {
         };
         Self {
             ticket: job.ticket,
-            order: Some(job.order),
+            order: matches!(job.order, Order::Generate(_)).then_some(job.order),
+            lost: job.lost,
             strikes: job.strikes,
             began_at: None,
             expects,
@@ -220,6 +222,7 @@ impl Flight {
             Some(order) => Ok(Job {
                 ticket: self.ticket,
                 order,
+                lost: self.lost,
                 strikes: self.strikes,
             }),
             None => Err(self.ticket),

@@ -32,6 +32,9 @@ const SPARE_TIME: Duration = Duration::from_secs(10);
 /// blamed.
 const MAX_STRIKES: u32 = 2;
 
+/// Workers that a request is sent to at most, whoever they died of.
+const MAX_WORKERS: u32 = 3;
+
 /// The longest context that a worker chooses by itself, in tokens, as the protocol says.
 const DEFAULT_CONTEXT: u32 = 4096;
 
@@ -430,6 +433,9 @@ impl<'a> Session<'a> {
     }
 
     /// Fails what had begun, and puts back what had not.
+    ///
+    /// A worker answers a Tokenize as it reads it, before anything else: each that is unanswered
+    /// may be what it died of, and sent again would cost the next worker's streams too.
     fn settle(&mut self, error: &HostError) {
         let flights = std::mem::take(&mut self.flights);
         // With nobody else to suspect, the first that waited is suspected.
@@ -443,8 +449,9 @@ impl<'a> Session<'a> {
             match flight.into_job() {
                 Err(ticket) => ticket.end(End::Failed(error.clone())),
                 Ok(mut job) => {
+                    job.lost += 1;
                     job.strikes += u32::from(std::mem::take(&mut suspect));
-                    if job.strikes < MAX_STRIKES {
+                    if job.lost < MAX_WORKERS && job.strikes < MAX_STRIKES {
                         again.push(job);
                     } else {
                         job.ticket.end(End::Failed(error.clone()));

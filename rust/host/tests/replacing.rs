@@ -79,9 +79,45 @@ fn what_kills_a_second_worker_before_it_begins_is_blamed() {
         assert_eq!(collect(&poison).unwrap_err().code(), "worker.aborted");
         assert_eq!(collect(&innocent).unwrap().tokens, 2);
         assert_eq!(model.restarts(), Ok(2));
+    });
+}
+
+/// Or it would take the next worker's streams with it as well.
+#[test]
+fn a_text_that_kills_its_worker_is_not_sent_to_another() {
+    within(|| {
+        let model = start(fake("")).unwrap();
+        let streaming = model.generate(prompt("hold")).unwrap();
+        assert!(streaming.next(None).unwrap().is_some());
+        let queued = model.generate(prompt("say 3")).unwrap();
         assert_eq!(model.tokenize("die").unwrap_err().code(), "worker.aborted");
-        until("replaced twice more", || model.restarts() == Ok(4));
+        assert_eq!(collect(&streaming).unwrap_err().code(), "worker.aborted");
+        assert_eq!(collect(&queued).unwrap().tokens, 3);
+        assert_eq!(model.restarts(), Ok(1));
+        assert_eq!(model.tokenize("die").unwrap_err().code(), "worker.aborted");
         assert_serves(&model);
+        assert_eq!(model.restarts(), Ok(2));
+    });
+}
+
+#[test]
+fn what_waits_is_sent_to_three_workers_at_most() {
+    within(|| {
+        let model = start(fake("")).unwrap();
+        let holding: Vec<_> = (0..3)
+            .map(|_| model.generate(prompt("hold")).unwrap())
+            .collect();
+        let waits = model.generate(prompt("say 1")).unwrap();
+        // Sent after those, so that they are with the worker by now.
+        assert_eq!(model.tokenize("a"), Ok(vec![97]));
+        for stream in &holding {
+            assert!(stream.next(None).unwrap().is_some());
+            kill(&model);
+            assert_eq!(collect(stream).unwrap_err().code(), "worker.killed");
+        }
+        assert_eq!(collect(&waits).unwrap_err().code(), "worker.killed");
+        assert_serves(&model);
+        assert_eq!(model.restarts(), Ok(3));
     });
 }
 

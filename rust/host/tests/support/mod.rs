@@ -51,7 +51,7 @@ pub fn path(name: &str) -> PathBuf {
 pub fn image_of(name: &str, bytes: &[u8]) -> Image {
     let path = path(name);
     fs::write(&path, bytes).unwrap();
-    let image = image::read(&path, &[], &mut |_, _| ControlFlow::Continue(())).unwrap();
+    let image = image::read(&path, &[], None, &mut |_, _| ControlFlow::Continue(())).unwrap();
     fs::remove_file(&path).unwrap();
     image.danger_accept()
 }
