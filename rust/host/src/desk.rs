@@ -187,17 +187,14 @@ impl Desk {
         }
     }
 
-    /// The latest worker that became ready, and how many there were before it.
+    /// The latest worker that became ready, and how many there were before it; until the model is
+    /// unloaded.
     pub(crate) fn life(&self) -> Result<(Life, u64), HostError> {
         let state = self.lock();
-        if let Some(error) = &state.over {
-            return Err(error.clone());
+        match &state.life {
+            Some(life) if !state.closing => Ok((life.clone(), state.restarts)),
+            _ => Err(HostError::Unloaded),
         }
-        state
-            .life
-            .clone()
-            .map(|life| (life, state.restarts))
-            .ok_or(HostError::Unloaded)
     }
 
     /// The supervisor's: takes what came in.

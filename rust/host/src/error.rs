@@ -1,7 +1,12 @@
 //! Why a model can't be started, or a request not be served.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use rustix::io::Errno;
 use strongroom_protocol::{Fault, LayerName};
 
 /// Every code that this crate adds; the worker's own are `FaultCode::ALL`.
@@ -34,6 +39,12 @@ pub enum HostError {
     NotStarted {
         /// The executable.
         path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// This process, or its machine, has too little left to start a worker or watch it.
+    #[error("a worker can't be started: {reason}")]
+    Exhausted {
         /// What the system said.
         reason: String,
     },
@@ -104,10 +115,31 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// Why no process could be made of the executable at `path`.
+    pub(crate) fn not_started(path: &Path, error: &io::Error) -> Self {
+        Self::exhausted(error).unwrap_or_else(|| Self::NotStarted {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// [`Exhausted`](Self::Exhausted), if `error` says that descriptors, memory, processes or
+    /// threads ran out: no fault of the worker's, and it may pass.
+    pub(crate) fn exhausted(error: &io::Error) -> Option<Self> {
+        let errno = Errno::from_io_error(error)?;
+        matches!(
+            errno,
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN
+        )
+        .then(|| Self::Exhausted {
+            reason: error.to_string(),
+        })
+    }
+
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::NotStarted { .. } => "worker.not_started",
+            Self::NotStarted { .. } | Self::Exhausted { .. } => "worker.not_started",
             Self::Isolation { code, .. } => code,
             Self::Layer(_) => "sandbox.unavailable",
             Self::LoadTimeout { .. } => "load.timeout",
@@ -128,6 +160,9 @@ impl HostError {
         match self {
             Self::NotStarted { .. } => {
                 "reinstall strongroom: the worker is part of its wheel, and must be executable"
+            }
+            Self::Exhausted { .. } => {
+                "try again once there are descriptors, memory and processes to be had, or raise their limits"
             }
             Self::Isolation { next_step, .. } => next_step,
             Self::Layer(_) => "run `strongroom doctor` to see what this machine can enforce",
@@ -265,6 +300,9 @@ mod tests {
                 path: PathBuf::from("worker"),
                 reason: "not found".to_owned(),
             },
+            HostError::Exhausted {
+                reason: "no descriptors".to_owned(),
+            },
             HostError::Layer(LayerName::SeccompLoad),
             HostError::LoadTimeout {
                 timeout: Duration::from_secs(1),
@@ -291,6 +329,17 @@ mod tests {
     fn the_codes_are_those_of_the_errors() {
         let found: BTreeSet<_> = all().iter().map(HostError::code).collect();
         assert_eq!(found.into_iter().collect::<Vec<_>>(), CODES);
+    }
+
+    #[test]
+    fn what_the_host_lacks_is_told_from_what_is_wrong_with_the_worker() {
+        let of = |errno: Errno| HostError::not_started(Path::new("worker"), &errno.into());
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN] {
+            assert!(matches!(of(errno), HostError::Exhausted { .. }), "{errno}");
+        }
+        for errno in [Errno::NOENT, Errno::ACCESS, Errno::NOEXEC] {
+            assert!(matches!(of(errno), HostError::NotStarted { .. }), "{errno}");
+        }
     }
 
     #[test]

@@ -63,9 +63,12 @@ pub(crate) fn check_kernel(isolation: Isolation, pid: u32) -> Result<(), HostErr
     if isolation == Isolation::DangerNone {
         return Ok(());
     }
-    // Without the file nothing is shown to be in force.
-    let status = |pid: &str| fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    check_status(&status(&pid.to_string()), &status("self"))
+    let status = |pid: &str| match fs::read_to_string(format!("/proc/{pid}/status")) {
+        Ok(text) => Ok(text),
+        // Without the file nothing is shown to be in force.
+        Err(error) => HostError::exhausted(&error).map_or_else(|| Ok(String::new()), Err),
+    };
+    check_status(&status(&pid.to_string())?, &status("self")?)
 }
 
 fn check_status(worker: &str, host: &str) -> Result<(), HostError> {

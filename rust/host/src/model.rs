@@ -66,10 +66,7 @@ impl Model {
         }
         let machine = isolation::machine(config.isolation)?;
         let executable = config.executable.clone();
-        let not_started = |error: std::io::Error| HostError::NotStarted {
-            path: executable.clone(),
-            reason: error.to_string(),
-        };
+        let not_started = |error: std::io::Error| HostError::not_started(&executable, &error);
         let desk = Arc::new(Desk::new(config.concurrent_requests).map_err(not_started)?);
         let request_timeout = config.request_timeout;
         let supervisor = Supervisor::new(Arc::clone(&desk), image.clone(), config, &machine);
@@ -92,26 +89,27 @@ impl Model {
         }
     }
 
-    /// What llama.cpp made of the image, in the latest worker.
+    /// What llama.cpp made of the image, in the latest worker; also of a model whose worker can't
+    /// be replaced any more.
     ///
     /// # Errors
-    /// Why the model is over.
+    /// [`HostError::Unloaded`], [`HostError::Forked`].
     pub fn ready(&self) -> Result<Ready, HostError> {
         Ok(self.life()?.0.ready)
     }
 
-    /// What is in force in the latest worker.
+    /// What is in force in the latest worker, or was.
     ///
     /// # Errors
-    /// Why the model is over.
+    /// [`HostError::Unloaded`], [`HostError::Forked`].
     pub fn report(&self) -> Result<Report, HostError> {
         Ok(self.life()?.0.ready.report)
     }
 
-    /// The latest worker's process id.
+    /// The latest worker's process id, which may be gone.
     ///
     /// # Errors
-    /// Why the model is over.
+    /// [`HostError::Unloaded`], [`HostError::Forked`].
     pub fn pid(&self) -> Result<u32, HostError> {
         Ok(self.life()?.0.pid)
     }
@@ -119,7 +117,7 @@ impl Model {
     /// How often the worker was replaced.
     ///
     /// # Errors
-    /// Why the model is over.
+    /// [`HostError::Unloaded`], [`HostError::Forked`].
     pub fn restarts(&self) -> Result<u64, HostError> {
         Ok(self.life()?.1)
     }

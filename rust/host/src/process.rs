@@ -49,10 +49,8 @@ impl Process {
         socket: UnixStream,
         image: OwnedFd,
     ) -> Result<Self, HostError> {
-        Self::try_spawn(executable, socket, image).map_err(|error| HostError::NotStarted {
-            path: executable.to_owned(),
-            reason: error.to_string(),
-        })
+        Self::try_spawn(executable, socket, image)
+            .map_err(|error| HostError::not_started(executable, &error))
     }
 
     fn try_spawn(executable: &Path, socket: UnixStream, image: OwnedFd) -> io::Result<Self> {
@@ -185,7 +183,11 @@ impl Process {
                     .unwrap_or_default(),
             )
         });
-        Death::classify(status, || memory_kills() > self.memory_kills)
+        Death::classify(status, || {
+            self.memory_kills
+                .zip(memory_kills())
+                .is_some_and(|(before, now)| now > before)
+        })
     }
 }
 

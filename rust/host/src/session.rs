@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        self.waiting.expire(Instant::now());
+        self.waiting.expire(Instant::now(), &HostError::Deadline);
         self.dispatch(Kind::Generate);
         self.dispatch(Kind::Tokenize);
         self.connection.flush();
@@ -283,10 +283,10 @@ impl<'a> Session<'a> {
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => {
-                return Err(Fall::Kill(HostError::NotStarted {
-                    path: self.config.executable.clone(),
-                    reason: format!("it can't be watched: {errno}"),
-                }));
+                return Err(Fall::Kill(HostError::not_started(
+                    &self.config.executable,
+                    &errno.into(),
+                )));
             }
         }
         let is_ready = |index: usize| !fds[index].revents().is_empty();

@@ -71,6 +71,7 @@ impl Supervisor {
         let mut failures = 0;
         let mut short_lives = 0;
         loop {
+            let mut late = HostError::Deadline;
             let started = Instant::now();
             let ending = self.live().unwrap_or_else(|error| Ending::Died {
                 error,
@@ -90,6 +91,13 @@ impl Supervisor {
                         short_lives = 0;
                     }
                 }
+                // The model has loaded here: it waits until there is enough again, and its
+                // requests with it, each until its deadline.
+                Ending::Died { error, .. }
+                    if was_ever_ready && matches!(error, HostError::Exhausted { .. }) =>
+                {
+                    late = error;
+                }
                 Ending::Died { error, .. } => {
                     failures += 1;
                     if !was_ever_ready || failures >= MAX_FAILURES {
@@ -97,7 +105,7 @@ impl Supervisor {
                     }
                 }
             }
-            if self.pause(pause_after(short_lives)) {
+            if self.pause(pause_after(short_lives), &late) {
                 return HostError::Unloaded;
             }
             short_lives += 1;
@@ -105,10 +113,8 @@ impl Supervisor {
     }
 
     fn live(&mut self) -> Result<Ending, HostError> {
-        let not_started = |error: std::io::Error| HostError::NotStarted {
-            path: self.config.executable.clone(),
-            reason: error.to_string(),
-        };
+        let not_started =
+            |error: std::io::Error| HostError::not_started(&self.config.executable, &error);
         let image = self.image.reopen().map_err(not_started)?;
         let (connection, of_worker) = Connection::pair().map_err(not_started)?;
         let process = Process::spawn(&self.config.executable, of_worker, image)?;
@@ -134,15 +140,16 @@ impl Supervisor {
         }
     }
 
-    /// Without a worker for `length`; says whether the model is being unloaded.
-    fn pause(&mut self, length: Duration) -> bool {
+    /// Without a worker for `length`, where what waits for too long ends with `late`; says whether
+    /// the model is being unloaded.
+    fn pause(&mut self, length: Duration, late: &HostError) -> bool {
         let until = Instant::now() + length;
         loop {
             if self.waiting.look().closing {
                 return true;
             }
             let now = Instant::now();
-            self.waiting.expire(now);
+            self.waiting.expire(now, late);
             if now >= until {
                 return false;
             }

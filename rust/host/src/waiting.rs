@@ -55,12 +55,12 @@ impl Waiting {
         }
     }
 
-    /// Ends what waited for too long.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    /// Ends what waited for too long with `error`.
+    pub(crate) fn expire(&mut self, now: Instant, error: &HostError) {
         self.jobs.retain(|job| {
             let late = now >= job.ticket.deadline;
             if late {
-                job.ticket.end(End::Failed(HostError::Deadline));
+                job.ticket.end(End::Failed(error.clone()));
             }
             !late
         });

@@ -177,10 +177,15 @@ fn a_model_that_cannot_be_loaded_again_is_over_after_a_few_tries() {
         );
         // This one waits for a worker that never comes, and says why there is none.
         let error = support::ask(&model, "say 1").unwrap_err();
-        assert_eq!(model.ready().unwrap_err(), error);
+        // It can still be described.
+        assert_eq!(model.ready().unwrap().context_length, 256);
+        assert_eq!(model.report().unwrap().layers.len(), LayerName::ALL.len());
+        assert_eq!(model.restarts(), Ok(0));
+        assert!(support::is_gone(model.pid().unwrap()));
         assert_eq!(model.generate(support::prompt("say 1")).unwrap_err(), error);
         assert_eq!(model.tokenize("x").unwrap_err(), error);
         model.close().unwrap();
+        assert_eq!(model.ready().unwrap_err(), HostError::Unloaded);
         error
     });
     fs::remove_file(marker).unwrap();
