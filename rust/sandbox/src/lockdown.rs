@@ -34,18 +34,26 @@ pub struct Lockdown<Stage> {
 /// orders. Closes every descriptor from 5 upwards, whoever owns it, so it runs before anything
 /// else is opened.
 ///
-/// With [`Isolation::DangerNone`] nothing is done and every layer is reported as off.
+/// With [`Isolation::DangerNone`] every layer is reported as off, and only one thing is done: the
+/// process asks to die with its host, whose children may hold the socket open after it.
 ///
 /// # Errors
 /// [`SandboxError`]; the process is then in an undefined stage and must end.
 pub fn enter(limits: &Limits, isolation: Isolation) -> Result<Lockdown<Entered>, SandboxError> {
     let mut report = Report::default();
     if isolation == Isolation::DangerNone {
+        process::die_with_parent()?;
         for name in LayerName::ALL {
+            let detail = match name {
+                LayerName::ParentDeath => {
+                    "isolation is danger-none: SIGKILL is set, but could be undone"
+                }
+                _ => "isolation is danger-none",
+            };
             report.layers.push(Layer {
                 name,
                 state: LayerState::Off,
-                detail: "isolation is danger-none".to_owned(),
+                detail: detail.to_owned(),
             });
         }
     } else {

@@ -159,9 +159,12 @@ fn it_can_abort_itself_but_no_other_process() {
 #[test]
 fn it_dies_with_its_parent() {
     let target = Target::new();
-    for user in User::all() {
+    let cases = User::all()
+        .into_iter()
+        .flat_map(|user| [(user, "serve"), (user, "none")]);
+    for (user, layers) in cases {
         let mut parent = Run::of("", "parent", user);
-        parent.from = "serve";
+        parent.from = layers;
         let mut parent = target.start(&parent);
         let said = parent.line().unwrap();
         let worker: i32 = said.strip_prefix("works ").expect(&said).parse().unwrap();
@@ -173,7 +176,7 @@ fn it_dies_with_its_parent() {
         while alive(worker) {
             assert!(
                 Instant::now() < deadline,
-                "worker {worker} outlives its parent"
+                "worker {worker}, {layers}, outlives its parent"
             );
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -321,11 +324,13 @@ fn it_refuses_limits_that_the_machine_does_not_give() {
 fn it_refuses_a_host_that_is_not_its_parent() {
     let target = Target::new();
     // The socket's maker is this process, the worker's parent another.
-    let mut run = Run::of("", "stepparent", User::all()[0]);
-    run.from = "serve";
-    let outcome = target.run(&run);
-    assert_eq!(
-        outcome,
-        Outcome::Failed("the host ended before the worker was locked in".to_owned())
-    );
+    for layers in ["serve", "none"] {
+        let mut run = Run::of("", "stepparent", User::all()[0]);
+        run.from = layers;
+        let outcome = target.run(&run);
+        assert_eq!(
+            outcome,
+            Outcome::Failed("the host ended before the worker was locked in".to_owned())
+        );
+    }
 }
