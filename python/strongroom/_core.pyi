@@ -160,12 +160,14 @@ class Image:
         checksum: str | None,
         danger_unverified: bool = False,
         allow_architectures: Sequence[str] = (),
+        size_limit: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Image:
         """Reads a file once into sealed memory, hashing the very bytes that are kept.
 
         `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits; where it is given it
-        is compared, whatever `danger_unverified` says. `progress(done, total)` is called with bytes,
+        is compared, whatever `danger_unverified` says. A file of more than `size_limit` bytes is
+        refused before any is read. `progress(done, total)` is called with bytes,
         in this thread, at most every few MiB; what it raises ends the loading and is raised.
 
         Raises ChecksumError, SourceError, PreflightError; TrustError (`trust.no_proof`, with the
@@ -214,13 +216,15 @@ class Model:
         concurrent_requests: int,
         context_length: int | None,
         chat_template: str | None,
+        proceed: Callable[[], bool] | None = None,
     ) -> Model:
         """Starts a worker and waits until it is ready.
 
         `directory` holds the executables `strongroom-worker-*`; `isolation` is `process`, `maximum`
         or `danger-none`; `address_space` is in bytes, timeouts in seconds; `request_timeout` bounds
         every request's; `context_length` None is min(trained, 4096); `chat_template` replaces the
-        file's.
+        file's. `proceed` is called in this thread about ten times a second: the worker is ended and
+        LoadError (`load.cancelled`) raised once it returns False, or what it raises.
 
         Raises SettingsError, SandboxError, LoadError, WorkerError.
         """

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for _ in 0..pairs {
         let reference = timed(|| one_after_the_other(path))?;
         let pipelined = timed(|| {
-            image::read(path, &[Algorithm::Sha256], &mut |_, _| {
+            image::read(path, &[Algorithm::Sha256], None, &mut |_, _| {
                 ControlFlow::Continue(())
             })?
             .danger_accept();

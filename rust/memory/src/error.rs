@@ -10,6 +10,7 @@ pub const CODES: &[&str] = &[
     "source.empty",
     "source.io",
     "source.missing",
+    "source.over_limit",
     "source.special",
     "source.too_large",
     "source.unreadable",
@@ -61,6 +62,16 @@ pub enum SourceError {
         /// As given.
         path: PathBuf,
     },
+    /// The file is larger than what its reader allows.
+    #[error("{path:?} has {size} bytes, but memory_limit allows {limit} bytes, weights included")]
+    OverLimit {
+        /// Which file.
+        path: PathBuf,
+        /// Its size.
+        size: u64,
+        /// What is allowed.
+        limit: u64,
+    },
     /// The path names a FIFO, a socket or a device.
     #[error("{path:?} is not a regular file")]
     Special {
@@ -95,6 +106,7 @@ impl SourceError {
             Self::Empty { .. } => "source.empty",
             Self::Io { .. } => "source.io",
             Self::Missing { .. } => "source.missing",
+            Self::OverLimit { .. } => "source.over_limit",
             Self::Special { .. } => "source.special",
             Self::TooLarge { .. } => "source.too_large",
             Self::Unreadable { .. } => "source.unreadable",
@@ -110,6 +122,7 @@ impl SourceError {
             Self::Empty { .. } => "get the file again from its publisher",
             Self::Io { .. } => "check the disk and the limits of this process, then try again",
             Self::Missing { .. } => "check the path",
+            Self::OverLimit { .. } => "raise memory_limit, or take a smaller model or quantization",
             Self::Special { .. } => "copy the model into a regular file and name that",
             Self::TooLarge { .. } => "free memory, or take a smaller model or quantization",
             Self::Unreadable { .. } => "give the user of this process the right to read it",
@@ -139,6 +152,11 @@ mod tests {
                 error,
             },
             SourceError::Missing { path: path.clone() },
+            SourceError::OverLimit {
+                path: path.clone(),
+                size: 2,
+                limit: 1,
+            },
             SourceError::Special { path: path.clone() },
             SourceError::TooLarge {
                 path: path.clone(),

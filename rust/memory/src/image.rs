@@ -23,14 +23,16 @@ use crate::{
 
 /// Copies the file at `path` into memory and seals it, hashing the very bytes that are kept.
 ///
-/// `progress` is called in this thread with bytes done and in all, at most every few MiB; its
-/// `Break` ends the reading. Without any `algorithms` it is SHA-256.
+/// A file of more than `size_limit` bytes is refused before any is read. `progress` is called in
+/// this thread with bytes done and in all, at most every few MiB; its `Break` ends the reading.
+/// Without any `algorithms` it is SHA-256.
 ///
 /// # Errors
 /// [`SourceError`], every one.
 pub fn read(
     path: &Path,
     algorithms: &[Algorithm],
+    size_limit: Option<u64>,
     progress: Progress<'_>,
 ) -> Result<Unproven, SourceError> {
     let algorithms = match algorithms {
@@ -39,6 +41,13 @@ pub fn read(
     };
     let mut source = Source::open(path)?;
     let size = source.size();
+    if let Some(limit) = size_limit.filter(|&limit| size > limit) {
+        return Err(SourceError::OverLimit {
+            path: path.to_owned(),
+            size,
+            limit,
+        });
+    }
     let too_large = |available| SourceError::TooLarge {
         path: path.to_owned(),
         size,

@@ -43,7 +43,13 @@ fn digest(algorithm: Algorithm, bytes: &[u8]) -> Digest {
 }
 
 fn read(path: &Path, algorithms: &[Algorithm]) -> image::Unproven {
-    image::read(path, algorithms, &mut |_, _| ControlFlow::Continue(())).unwrap()
+    image::read(
+        path,
+        algorithms,
+        None,
+        &mut |_, _| ControlFlow::Continue(()),
+    )
+    .unwrap()
 }
 
 fn image_of(bytes: &[u8]) -> Image {

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 const SIZE: usize = 12 << 20;
 
 fn read(path: &Path) -> Result<Unproven, SourceError> {
-    image::read(path, &[Algorithm::Sha256], &mut |_, _| {
+    image::read(path, &[Algorithm::Sha256], None, &mut |_, _| {
         ControlFlow::Continue(())
     })
 }
@@ -140,7 +140,7 @@ fn more_than_the_memory_is_refused_before_a_page_is_filled() {
     // Sparse: it takes no room on the disk.
     fs::File::create(&path).unwrap().set_len(1 << 42).unwrap();
     let mut calls = 0;
-    let error = image::read(&path, &[], &mut |_, _| {
+    let error = image::read(&path, &[], None, &mut |_, _| {
         calls += 1;
         ControlFlow::Continue(())
     })
@@ -154,7 +154,7 @@ fn read_while(harm: impl Fn(&Path)) -> Result<Unproven, SourceError> {
     let directory = TempDir::new().unwrap();
     let path = file(&directory, SIZE);
     let mut done_harm = false;
-    let result = image::read(&path, &[], &mut |done, total| {
+    let result = image::read(&path, &[], None, &mut |done, total| {
         assert_eq!(total, SIZE as u64);
         if done > 0 && !done_harm {
             assert!(done < total);
@@ -230,7 +230,7 @@ fn cancelled_at_every_report() {
     let directory = TempDir::new().unwrap();
     let path = file(&directory, SIZE);
     let mut reports = 0;
-    image::read(&path, &[], &mut |_, _| {
+    image::read(&path, &[], None, &mut |_, _| {
         reports += 1;
         ControlFlow::Continue(())
     })
@@ -238,7 +238,7 @@ fn cancelled_at_every_report() {
     assert!(reports > 2, "{reports}");
     for last in 1..=reports {
         let mut seen = 0;
-        let error = image::read(&path, &[], &mut |_, _| {
+        let error = image::read(&path, &[], None, &mut |_, _| {
             seen += 1;
             if seen == last {
                 ControlFlow::Break(())
@@ -257,7 +257,7 @@ fn progress_rises_to_the_size_and_is_not_called_often() {
     let directory = TempDir::new().unwrap();
     let path = file(&directory, SIZE);
     let mut seen = Vec::new();
-    image::read(&path, &[], &mut |done, total| {
+    image::read(&path, &[], None, &mut |done, total| {
         assert_eq!(total, SIZE as u64);
         seen.push(done);
         ControlFlow::Continue(())
@@ -273,4 +273,26 @@ fn progress_rises_to_the_size_and_is_not_called_often() {
 fn the_codes_are_sorted_and_of_one_noun() {
     assert!(CODES.is_sorted());
     assert!(CODES.iter().all(|code| code.starts_with("source.")));
+}
+
+#[test]
+fn a_file_over_the_limit_is_refused_before_it_is_read() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("model.gguf");
+    fs::write(&path, [1; 1000]).unwrap();
+    let mut calls = 0;
+    let mut read = |limit| {
+        image::read(&path, &[], Some(limit), &mut |_, _| {
+            calls += 1;
+            ControlFlow::Continue(())
+        })
+    };
+    let error = read(999).unwrap_err();
+    assert_eq!(error.code(), "source.over_limit");
+    let message = error.to_string();
+    assert!(
+        message.contains("memory_limit") && message.contains("999") && message.contains("1000")
+    );
+    assert_eq!(read(1000).unwrap().danger_accept().len(), 1000);
+    assert_eq!(calls, 2, "called for the one that was read");
 }

@@ -87,7 +87,7 @@ where
             // Nobody waits any more after an interrupt.
             let _ = done.send(work());
         })
-        .map_err(PyErr::from)?;
+        .map_err(|error| Error::no_resources("thread", &error))?;
     let received = wait(py, |patience| {
         // Mutably: a receiver may be used by one thread at a time.
         let waiting = &mut waiting;
@@ -117,6 +117,12 @@ pub(crate) struct Caller {
 impl Caller {
     /// `Break` once a signal handler has raised.
     pub(crate) fn go_on(&mut self) -> ControlFlow<()> {
+        self.proceed(None)
+    }
+
+    /// Like [`go_on`](Self::go_on); `Break` also once `asked` returns false, or raises. Signals are
+    /// seen in the main thread alone: who waits for another thread has `asked` to stop it.
+    pub(crate) fn proceed(&mut self, asked: Option<&Py<PyAny>>) -> ControlFlow<()> {
         if self.asked.elapsed() < PATIENCE {
             return ControlFlow::Continue(());
         }
@@ -124,7 +130,15 @@ impl Caller {
         // The method by its name would do for one lifetime, not for any.
         #[allow(clippy::redundant_closure_for_method_calls)]
         let signals = Python::attach(|py| py.check_signals());
-        self.hold(signals)
+        self.hold(signals)?;
+        let Some(asked) = asked else {
+            return ControlFlow::Continue(());
+        };
+        match Python::attach(|py| asked.call0(py)?.is_truthy(py)) {
+            Ok(true) => ControlFlow::Continue(()),
+            Ok(false) => ControlFlow::Break(()),
+            Err(raised) => self.hold(Err(raised)),
+        }
     }
 
     /// Tells the progress callback; `Break` once it, or a signal handler, has raised.

@@ -1,6 +1,6 @@
 //! The one conversion of errors: any crate's becomes the class that its code's prefix names.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io};
 
 use pyo3::{prelude::*, types::PyModule};
 use strongroom_gguf::Refusal;
@@ -14,6 +14,7 @@ const CODES: &[&str] = &[
     "option.out_of_range",
     "prompt.invalid",
     "prompt.not_unicode",
+    "request.no_resources",
     "settings.invalid",
     "trust.no_proof",
 ];
@@ -23,7 +24,6 @@ const UNSEEN: &[&str] = &[
     // Asks for more of the file, and gets it.
     "gguf.incomplete",
     // What the signal handler or the callback raised is raised instead.
-    "load.cancelled",
     "source.cancelled",
     // Of the worker, which tells them in the words of `sandbox.unavailable`.
     "sandbox.cores",
@@ -103,6 +103,16 @@ impl Error {
             code: "prompt.not_unicode",
             message: format!("{what} holds a lone surrogate, which is no character"),
             next_step: "give text that encodes to UTF-8".to_owned(),
+        }
+    }
+
+    /// The system refuses what waiting for an answer takes.
+    pub(crate) fn no_resources(what: &str, error: &io::Error) -> Self {
+        Self::Core {
+            code: "request.no_resources",
+            message: format!("the system gives no {what} to wait for the answer with: {error}"),
+            next_step: "close what this process no longer needs, or raise its limits (`ulimit -a`)"
+                .to_owned(),
         }
     }
 

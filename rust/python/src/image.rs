@@ -11,6 +11,7 @@ use strongroom_memory::{Source, SourceError, image, pipeline};
 use strongroom_verify::{Algorithm, Digest, VerifyError};
 
 use crate::{
+    arguments,
     detach::{self, Caller},
     errors::Error,
     gguf::Header,
@@ -40,8 +41,8 @@ impl Image {
     /// Reads a file once into sealed memory, hashing the very bytes that are kept.
     #[staticmethod]
     #[pyo3(
-        signature = (path, *, checksum, danger_unverified=false, allow_architectures=Vec::new(), progress=None),
-        text_signature = "(path, *, checksum, danger_unverified=False, allow_architectures=(), progress=None)"
+        signature = (path, *, checksum, danger_unverified=false, allow_architectures=Vec::new(), size_limit=None, progress=None),
+        text_signature = "(path, *, checksum, danger_unverified=False, allow_architectures=(), size_limit=None, progress=None)"
     )]
     fn load(
         py: Python<'_>,
@@ -49,16 +50,20 @@ impl Image {
         checksum: Option<&Bound<'_, PyString>>,
         danger_unverified: bool,
         allow_architectures: Vec<String>,
+        size_limit: Option<&Bound<'_, PyAny>>,
         progress: Option<Py<PyAny>>,
     ) -> Result<Self, Error> {
         let start = Instant::now();
         let expected = checksum.map(parse).transpose()?;
+        let size_limit = size_limit
+            .map(|limit| arguments::integer("size_limit", limit, Error::setting))
+            .transpose()?;
         let (sealed, header) = detach::interruptible(py, progress, |caller| {
             if expected.is_none() && !danger_unverified {
                 return Err(Error::no_proof(&digest(&path, caller)?));
             }
             let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-            let unproven = image::read(&path, &[algorithm], &mut |done, total| {
+            let unproven = image::read(&path, &[algorithm], size_limit, &mut |done, total| {
                 caller.progress(done, total)
             })?;
             let sealed = match expected {

@@ -38,9 +38,9 @@ impl Drop for Model {
 
 #[pymethods]
 impl Model {
-    /// Starts a worker and waits until it is ready.
+    /// Starts a worker and waits until it is ready, or `proceed` returns false.
     #[staticmethod]
-    #[pyo3(signature = (image, *, directory, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, context_length, chat_template))]
+    #[pyo3(signature = (image, *, directory, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, context_length, chat_template, proceed=None))]
     fn start(
         image: &Bound<'_, Image>,
         directory: PathBuf,
@@ -52,6 +52,7 @@ impl Model {
         concurrent_requests: &Bound<'_, PyAny>,
         context_length: Option<&Bound<'_, PyAny>>,
         chat_template: Option<&Bound<'_, PyString>>,
+        proceed: Option<Py<PyAny>>,
     ) -> Result<Self, Error> {
         let refuse = Error::setting;
         let config = Config {
@@ -75,7 +76,9 @@ impl Model {
         };
         let sealed = image.get().sealed();
         let model = detach::interruptible(image.py(), None, |caller| {
-            strongroom_host::Model::start_while(sealed, config, &mut || caller.go_on())
+            strongroom_host::Model::start_while(sealed, config, &mut || {
+                caller.proceed(proceed.as_ref())
+            })
         })?;
         Ok(Self(Arc::new(model)))
     }

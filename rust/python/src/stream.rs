@@ -95,7 +95,12 @@ impl Stream {
 
     /// A descriptor, the stream's own, that is readable when `poll()` has something.
     fn fileno(&self) -> Result<i32, Error> {
-        let descriptor = self.stream.wake_fd().map_err(PyErr::from)?;
+        let descriptor = self.stream.wake_fd().map_err(|error| {
+            error.downcast::<HostError>().map_or_else(
+                |error| Error::no_resources("descriptor", &error),
+                Error::from,
+            )
+        })?;
         Ok(descriptor.as_raw_fd())
     }
 
