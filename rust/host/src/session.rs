@@ -38,6 +38,13 @@ const MAX_WORKERS: u32 = 3;
 /// The longest context that a worker chooses by itself, in tokens, as the protocol says.
 const DEFAULT_CONTEXT: u32 = 4096;
 
+/// Address space that a worker's program takes at most before it reads the image, its threads'
+/// stacks not counted.
+const PROGRAM: u64 = 64 << 20;
+
+/// Address space of a thread's stack, at most.
+const STACK: u64 = 8 << 20;
+
 /// The life of one worker.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
@@ -145,8 +152,19 @@ impl<'a> Session<'a> {
     }
 
     fn died(&mut self, stage: Stage, killed_for: Option<HostError>) -> HostError {
-        let death = self.process.reap();
+        let death = match self.process.reap() {
+            Death::Aborted if stage == Stage::Locking && self.is_cramped() => Death::OutOfMemory,
+            death => death,
+        };
         killed_for.unwrap_or(HostError::Worker { death, stage })
+    }
+
+    /// Whether the limit may have no room for the worker's threads. llama.cpp aborts when it can't
+    /// start one; nothing of the image, which it aborts for later, is read before it has.
+    fn is_cramped(&self) -> bool {
+        let stacks = STACK.saturating_mul(u64::from(self.threads));
+        self.config.isolation != Isolation::DangerNone
+            && self.config.address_space < PROGRAM.saturating_add(stacks)
     }
 
     fn live(&mut self) -> Fall {

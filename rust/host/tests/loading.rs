@@ -114,6 +114,36 @@ fn danger_is_reported_and_its_words_are_printable() {
 }
 
 #[test]
+fn an_abort_while_it_locks_in_is_for_memory_only_where_that_is_scarce() {
+    for (script, isolation, address_space, code) in [
+        (
+            "exit 71",
+            Isolation::Process,
+            15 << 20,
+            "worker.out_of_memory",
+        ),
+        ("exit 71", Isolation::Process, 8 << 30, "worker.aborted"),
+        // Without a limit, and with the image read.
+        ("exit 71", Isolation::DangerNone, 15 << 20, "worker.aborted"),
+        (
+            "exit-loading 71",
+            Isolation::Process,
+            15 << 20,
+            "worker.aborted",
+        ),
+    ] {
+        let mut config = fake(script);
+        config.isolation = isolation;
+        config.address_space = address_space;
+        assert_eq!(
+            refused(config).code(),
+            code,
+            "{script} {isolation:?} {address_space}"
+        );
+    }
+}
+
+#[test]
 fn an_executable_that_cannot_be_started() {
     let text = path("not-executable");
     fs::write(&text, "not a program").unwrap();
