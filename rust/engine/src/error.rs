@@ -54,6 +54,14 @@ pub enum EngineError {
         /// Bytes allowed.
         bound: usize,
     },
+    /// The tokenizer can't split the text.
+    #[error("a run of {length} characters in the text is over the bound of {bound}")]
+    RunTooLong {
+        /// Characters of the longest run.
+        length: usize,
+        /// Characters allowed.
+        bound: usize,
+    },
     /// An option is outside of its range.
     #[error("{name} must be {range}")]
     Option {
@@ -92,7 +100,9 @@ impl EngineError {
             Self::Load { .. } => FaultCode::Load,
             Self::Context { .. } => FaultCode::Context,
             Self::PromptEmpty => FaultCode::PromptEmpty,
-            Self::PromptTooLong { .. } | Self::TextTooLong { .. } => FaultCode::PromptTooLong,
+            Self::PromptTooLong { .. } | Self::TextTooLong { .. } | Self::RunTooLong { .. } => {
+                FaultCode::PromptTooLong
+            }
             Self::Option { .. } => FaultCode::Option,
             Self::Busy { .. } => FaultCode::Busy,
             Self::Deadline => FaultCode::Deadline,

@@ -20,6 +20,7 @@ pub mod prompt;
 pub mod sampler;
 pub mod scheduler;
 mod sequence;
+mod splitting;
 pub mod text;
 pub mod threadpool;
 pub mod vocabulary;

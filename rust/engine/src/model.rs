@@ -105,6 +105,27 @@ impl Model {
         unsafe { CStr::from_ptr(template) }.to_str().ok()
     }
 
+    /// The name of the pre-tokenizer in the file; llama.cpp takes none for "default".
+    pub(crate) fn pre_tokenizer(&self) -> String {
+        // Longer than every name that is known; what is cut is no known name.
+        let mut name = [0_u8; 64];
+        // SAFETY: the model is loaded, the key ends in NUL, and `name` has the room that is said.
+        let length = unsafe {
+            sys::llama_model_meta_val_str(
+                self.as_ptr(),
+                c"tokenizer.ggml.pre".as_ptr(),
+                name.as_mut_ptr().cast(),
+                name.len(),
+            )
+        };
+        if length < 0 {
+            return "default".to_owned();
+        }
+        CStr::from_bytes_until_nul(&name)
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
     /// Its vocabulary.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! From what a request says to the tokens of its prompt.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use strongroom_protocol::{Fault, MAX_TEXT, Message, Prompt};
 use strongroom_template::{ChatTemplate, ControlTokens, Untokenizable};
@@ -52,7 +52,7 @@ impl Prompter {
     ///
     /// # Errors
     /// [`EngineError::PromptEmpty`], [`EngineError::PromptTooLong`], [`EngineError::TextTooLong`],
-    /// [`EngineError::TemplateMissing`], [`EngineError::Template`].
+    /// [`EngineError::RunTooLong`], [`EngineError::TemplateMissing`], [`EngineError::Template`].
     pub fn tokens(&self, prompt: &Prompt) -> Result<Vec<Token>, EngineError> {
         let tokens = match prompt {
             Prompt::Text(text) => {
@@ -95,14 +95,14 @@ impl Prompter {
         )?;
         let measured = Measured {
             prompter: self,
-            too_long: Cell::new(None),
+            refusal: RefCell::new(None),
         };
-        template
-            .encode(messages, &measured)
-            .map_err(|error| match measured.too_long.get() {
-                Some(bytes) => self.too_long(format!("{bytes} bytes")),
-                None => EngineError::Template(error),
-            })
+        template.encode(messages, &measured).map_err(|error| {
+            measured
+                .refusal
+                .take()
+                .unwrap_or(EngineError::Template(error))
+        })
     }
 
     /// Whether a text of `bytes` can have fewer tokens than the context holds: decided before it
@@ -122,16 +122,21 @@ impl Prompter {
 /// The vocabulary as a template sees it, which refuses to tokenize what can't fit.
 struct Measured<'a> {
     prompter: &'a Prompter,
-    too_long: Cell<Option<usize>>,
+    /// Why the last text was refused.
+    refusal: RefCell<Option<EngineError>>,
 }
 
 impl strongroom_template::Vocabulary for Measured<'_> {
     fn tokenize(&self, text: &str) -> Result<Vec<Token>, Untokenizable> {
-        if !self.prompter.may_fit(text.len()) {
-            self.too_long.set(Some(text.len()));
-            return Err(Untokenizable);
-        }
-        strongroom_template::Vocabulary::tokenize(self.prompter.vocabulary(), text)
+        let tokens = if self.prompter.may_fit(text.len()) {
+            self.prompter.vocabulary().tokenize_plain(text)
+        } else {
+            Err(self.prompter.too_long(format!("{} bytes", text.len())))
+        };
+        tokens.map_err(|error| {
+            self.refusal.replace(Some(error));
+            Untokenizable
+        })
     }
 
     fn control_tokens(&self) -> &ControlTokens {

@@ -6,7 +6,7 @@ use llama_cpp_sys_2 as sys;
 use strongroom_protocol::MAX_TEXT;
 use strongroom_template::{ControlToken, ControlTokens, Kind, Untokenizable};
 
-use crate::{EngineError, Model, Token, ffi};
+use crate::{EngineError, Model, Token, ffi, splitting::Splitting};
 
 /// The vocabulary of a model.
 #[derive(Debug, Clone)]
@@ -20,6 +20,7 @@ pub struct Vocabulary {
     /// By id: what is parsed out of text, `None` for ordinary tokens.
     kinds: Vec<Option<Kind>>,
     control_tokens: ControlTokens,
+    splitting: Splitting,
     // Keeps `pointer` alive.
     _model: Model,
 }
@@ -35,9 +36,15 @@ impl Vocabulary {
             return Err(refused("the model has no vocabulary"));
         }
         // SAFETY: `pointer` is valid; the call only reads.
-        if unsafe { sys::llama_vocab_type(pointer) } == sys::LLAMA_VOCAB_TYPE_NONE {
-            return Err(refused("the model has no tokenizer"));
-        }
+        let splitting = match unsafe { sys::llama_vocab_type(pointer) } {
+            sys::LLAMA_VOCAB_TYPE_NONE => return Err(refused("the model has no tokenizer")),
+            sys::LLAMA_VOCAB_TYPE_BPE => {
+                Splitting::of_pairs(&model.pre_tokenizer()).ok_or_else(|| {
+                    refused("llama.cpp can't split two spaces with its pre-tokenizer")
+                })?
+            }
+            _ => Splitting::Squared,
+        };
         // SAFETY: as above.
         let size = unsafe { sys::llama_vocab_n_tokens(pointer) };
         let size = u32::try_from(size)
@@ -60,6 +67,7 @@ impl Vocabulary {
             longest_piece: 0,
             kinds: vec![None; size as usize],
             control_tokens: ControlTokens::new(Vec::new()),
+            splitting,
             _model: model.clone(),
         };
         vocabulary.survey();
@@ -158,7 +166,8 @@ impl Vocabulary {
     /// in it is text like any other.
     ///
     /// # Errors
-    /// [`EngineError::TextTooLong`] over [`MAX_TEXT`].
+    /// [`EngineError::TextTooLong`] over [`MAX_TEXT`], or over 96 KiB unless the vocabulary is of
+    /// byte pairs; [`EngineError::RunTooLong`] where llama.cpp could not split the text.
     pub fn tokenize(&self, text: &str) -> Result<Vec<Token>, EngineError> {
         if text.len() > MAX_TEXT {
             return Err(too_long(text.len()));
@@ -175,7 +184,9 @@ impl Vocabulary {
     ///
     /// # Errors
     /// [`EngineError::TextTooLong`] over four times [`MAX_TEXT`]: a template adds to what it is given.
+    /// The other refusals of [`Self::tokenize`].
     pub fn tokenize_plain(&self, text: &str) -> Result<Vec<Token>, EngineError> {
+        self.splitting.require_bounded(text)?;
         let tokens = self.raw_tokens(text, false)?;
         if !tokens.iter().any(|&token| self.is_control(token)) {
             return Ok(tokens);
@@ -194,7 +205,7 @@ impl Vocabulary {
     }
 
     /// As llama.cpp tokenizes a text in which it parses control tokens. Only for texts that no
-    /// tenant wrote, and as the reference in tests.
+    /// tenant wrote, and as the reference in tests: nothing bounds how it is split.
     ///
     /// # Errors
     /// [`EngineError::TextTooLong`] over four times [`MAX_TEXT`].

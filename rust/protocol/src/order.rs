@@ -15,7 +15,9 @@ pub enum Order {
     Tokenize {
         /// Chosen by the host, unique among the requests in flight.
         request: u64,
-        /// At most [`crate::MAX_TEXT`] bytes.
+        /// At most [`crate::MAX_TEXT`] bytes; 96 KiB unless the vocabulary is of byte pairs. Where a
+        /// regular expression splits it, no run of 4,096 characters without white space, nor of
+        /// 1,024 that are white space, may be exceeded.
         text: Private,
     },
     /// Stop `request` at the next step; an unknown or finished one is ignored.
@@ -87,7 +89,8 @@ pub struct Generate {
 /// What to continue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Prompt {
-    /// Plain text; special tokens in it are not parsed.
+    /// Plain text; special tokens in it are not parsed. Bounded as the text of [`Order::Tokenize`]
+    /// is, as is each piece of a conversation.
     Text(Private),
     /// A conversation for the chat template; the template adds the generation prompt.
     Chat(Vec<Message>),

@@ -18,6 +18,10 @@ fn every_code_is_an_errors_and_every_error_has_a_code() {
             context: 1,
         },
         EngineError::TextTooLong { bytes: 2, bound: 1 },
+        EngineError::RunTooLong {
+            length: 2,
+            bound: 1,
+        },
         EngineError::Option {
             name: "seed",
             range: text(),

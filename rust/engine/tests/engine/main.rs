@@ -8,6 +8,7 @@ mod errors;
 mod loading;
 mod queue;
 mod rig;
+mod splitting;
 mod stopping;
 mod text;
 mod tokens;
