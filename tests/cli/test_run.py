@@ -3,12 +3,17 @@ import os
 import re
 import signal
 import subprocess
+import sys
+from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pexpect
 import pytest
 
 from strongroom import Router
+from strongroom import __main__ as entry
 from tests.cli.commands import COMMAND, at_a_terminal, strongroom
 from tests.conftest import Model
 from tests.processes import eventually, gone
@@ -314,3 +319,83 @@ def test_complete_is_not_for_a_chat(tiny: Model) -> None:
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "MODEL", "my", "secret", "words"],
+        ["run", "MODEL", "-secret words"],
+        ["run", "MODEL", "--secret words"],
+        ["run", "MODEL", "Hello", "--logit-bias", "secret words=1"],
+        ["doctor", "MODEL", "secret"],
+        ["secret words"],
+    ],
+)
+def test_words_of_a_prompt_are_not_repeated(tiny: Model, arguments: list[str]) -> None:
+    run = strongroom(*(str(tiny.path) if word == "MODEL" else word for word in arguments))
+    assert run.returncode in {1, 2}
+    assert "secret" not in run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_misspelt_option_is_shown_with_what_was_meant() -> None:
+    run = strongroom("run", "MODEL", "--temprature", "1")
+    assert run.returncode == 2
+    assert "--temprature" in run.stderr
+    assert "--temperature" in run.stderr
+
+
+def redirected(words: str, model: Model, *arguments: str) -> tuple[int, str, str]:
+    """Run a command with the redirections of a shell."""
+    run = subprocess.run(
+        ["sh", "-c", f'exec "$@" {words}', "sh", *COMMAND, *map(str, checked(model)), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "Traceback" not in run.stderr
+    return run.returncode, run.stdout, run.stderr
+
+
+@pytest.mark.parametrize("kind", ["--quiet", "--json"])
+@pytest.mark.parametrize("words", [">&-", ">/dev/full"])
+def test_an_answer_that_cannot_be_written(tiny: Model, words: str, kind: str) -> None:
+    code, _, errors = redirected(words, tiny, "Hello", "--max-tokens", "3", kind)
+    assert code == 1
+    [line] = errors.splitlines()
+    assert line.startswith("error: input or output failed: ")
+
+
+def test_without_standard_input_there_is_no_prompt(tiny: Model) -> None:
+    code, _, errors = redirected("<&-", tiny)
+    assert code == 1
+    assert "[prompt.empty]" in errors
+
+
+def test_without_standard_error_there_is_an_answer(tiny: Model) -> None:
+    for words in ("2>&-", "<&- 2>&-"):
+        code, answer, errors = redirected(words, tiny, "Hello", "--max-tokens", "3")
+        assert (code, errors) == (0, "")
+        assert answer
+    code, _, errors = redirected(">/dev/full 2>/dev/full", tiny, "Hello", "--max-tokens", "3")
+    assert (code, errors) == (1, "")
+    assert redirected("<&- >&- 2>&-", tiny, "Hello")[0] == 1
+
+
+def test_ctrl_c_while_the_command_line_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "strongroom.cli", Interrupted("strongroom.cli"))
+    with pytest.raises(SystemExit) as left:
+        entry.main()
+    assert left.value.code == 130
+
+
+def test_the_command_is_the_module_of_that_name() -> None:
+    [command] = entry_points(group="console_scripts", name="strongroom")
+    assert command.value == "strongroom.__main__:main"

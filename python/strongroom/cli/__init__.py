@@ -13,6 +13,7 @@ import typer
 
 import strongroom
 from strongroom.cli import doctor, inspect, run, terminal
+from strongroom.cli.arguments import Command, Commands
 from strongroom.errors import StrongroomError
 
 __all__ = ["main"]
@@ -20,13 +21,14 @@ __all__ = ["main"]
 TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they would show the values of variables, prompts among them
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", no_args_is_help=True)(run.run)
-app.command("inspect", no_args_is_help=True)(inspect.inspect)
-app.command("doctor")(doctor.doctor)
+app.command("run", cls=Command, no_args_is_help=True)(run.run)
+app.command("inspect", cls=Command, no_args_is_help=True)(inspect.inspect)
+app.command("doctor", cls=Command)(doctor.doctor)
 
 
 def show_version(wanted: bool) -> None:
@@ -56,10 +58,16 @@ def terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, terminated)
-    terminal.prepare()
     try:
-        app(prog_name="strongroom")
-    except StrongroomError as error:
-        terminal.report(error)
+        terminal.prepare()
+        try:
+            app(prog_name="strongroom")
+        except StrongroomError as error:
+            terminal.report(error)
+            sys.exit(1)
+        finally:
+            sys.stdout.flush()  # what fails here would fail at exit, with a traceback
+    except OSError as error:
+        terminal.abandon(error)
         sys.exit(1)
     sys.exit(0)

@@ -1,7 +1,9 @@
 """What is shown, and where. Text of strangers is shown, never obeyed: neither by rich nor by the terminal."""
 
+import errno
 import io
 import json
+import os
 import sys
 from typing import Any, TextIO
 
@@ -15,6 +17,7 @@ from strongroom.text import printable
 
 __all__ = [
     "Answers",
+    "abandon",
     "json_of",
     "note",
     "notes",
@@ -36,10 +39,38 @@ HERE: dict[str, str] = {
 
 
 def prepare() -> None:
-    """Let a character that an output's encoding lacks be escaped instead of being an error."""
+    """Let a character that an output's encoding lacks be escaped instead of being an error.
+
+    Without standard input there is nothing to read, and without standard error nothing more is said;
+    without standard output OSError is raised.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # or the next file to be opened would be taken for it
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.BytesIO())
+    if sys.stderr is None:
+        sys.stderr = io.TextIOWrapper(io.BytesIO())
+    if sys.stdout is None:
+        sys.stdout = io.TextIOWrapper(io.BytesIO())
+        raise OSError(errno.EBADF, "standard output is closed")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def abandon(error: OSError) -> None:
+    """Say that reading or writing failed, as far as that can be said; of a reader that left, nothing."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # what is still buffered goes there at exit
+    if error.errno == errno.EPIPE:
+        return
+    try:
+        note("error:", f"input or output failed: {error.strerror}", "bold red")
+    except OSError:
+        os.dup2(nowhere, 2)
 
 
 def tables() -> Console:
