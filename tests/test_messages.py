@@ -44,8 +44,8 @@ def test_messages_may_be_dictionaries() -> None:
         ([{"role": "user", "content": ["Hello"]}], "content must be a string, not a list"),
         ([{"role": "user", "content": "", "name": 5}], "name must be a string, not a int"),
         ([{"role": "user", "contents": "Hello"}], "no option 'contents': did you mean 'content'"),
-        ([{"role": "user", "content": "", 5: ""}], "unknown key"),
-        ([{"role": "user", "content": "", "my secret thoughts": ""}], "unknown key"),
+        ([{"role": "user", "content": "", 5: ""}], "unknown option"),
+        ([{"role": "user", "content": "", "my secret thoughts": ""}], "unknown option"),
     ],
 )
 def test_what_is_no_conversation(prompt: Any, names: str) -> None:

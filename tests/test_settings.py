@@ -75,6 +75,8 @@ def test_what_nothing_enforces_yet_raises_and_says_so(
         (Security, {"isolation": "none"}, "isolation must be"),
         (Security, {"isolation": ["process"]}, "isolation must be"),
         (Sandboxing, {"memory_limit": "much"}, "memory_limit must be"),
+        (Sandboxing, {"memory_limit": "31.9MB"}, "memory_limit must be at least 32MB"),
+        (Sandboxing, {"memory_limit": 1}, "memory_limit must be at least 32MB"),
         (Sandboxing, {"cpu_limit": "most"}, "cpu_limit must be"),
         (Sandboxing, {"timeout": "later"}, "timeout must be"),
         (Limits, {"context_length": 0}, "context_length must be"),

@@ -41,6 +41,7 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "prompt.empty": "give a prompt that is not empty",
         "prompt.invalid": "give a string, or messages with `role`, `content` and, where wanted, `name`",
         "prompt.not_unicode": "give text that encodes to UTF-8: without lone surrogates or invalid bytes",
+        "request.already_read": "read a stream in one thread or task, and pass its pieces on from there",
         "request.unfinished": "read the stream to its end before asking for its result",
         "router.closed": "make a new Router",
         "router.forked": "make a Router in the child process, or start children with `spawn`",

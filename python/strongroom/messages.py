@@ -67,12 +67,7 @@ def message_of(value: object) -> Message:
     known = ("role", "content", "name")
     for key in value:
         if key not in known:
-            # A key may be the caller's content gone astray: it is shown only where it looks like a word.
-            word = isinstance(key, str) and key.isidentifier() and len(key) <= 32
-            raise PromptError(
-                "prompt.invalid",
-                misspelt(key, known, "a message") if word else "a message has an unknown key",
-            )
+            raise PromptError("prompt.invalid", misspelt(key, known, "a message"))
     for key in ("role", "content"):
         if key not in value:
             raise PromptError("prompt.invalid", f"a message lacks its {key}")
@@ -82,14 +77,17 @@ def message_of(value: object) -> Message:
 def conversation(prompt: object) -> tuple[Message, ...]:
     """Check what `chat` was given; a string is what a user says."""
     if isinstance(prompt, str):
-        return (Message("user", prompt),)
+        prompt = (Message("user", prompt),)
     if not isinstance(prompt, Sequence) or isinstance(prompt, bytes | bytearray | memoryview):
         raise PromptError(
             "prompt.invalid", f"a prompt must be a string or messages, not a {type(prompt).__name__}"
         )
     if not prompt:
         raise PromptError("prompt.empty", "the conversation has no messages")
-    return tuple(message_of(message) for message in prompt)
+    messages = tuple(message_of(message) for message in prompt)
+    if all(not message.content.strip() for message in messages):
+        raise PromptError("prompt.empty", "no message of the conversation says anything")
+    return messages
 
 
 def plain_text(prompt: object) -> str:

@@ -7,19 +7,27 @@ from typing import ClassVar, Self
 
 from strongroom.errors import SettingsError, StrongroomError
 
-__all__ = ["Options", "misspelt", "shown"]
+__all__ = ["Options", "described", "misspelt", "shown"]
 
 
-def misspelt(name: str, known: Iterable[str], owner: str) -> str:
+def misspelt(name: object, known: Iterable[str], owner: str) -> str:
     """Say that `owner` has no option `name`, and which one was probably meant."""
     known = sorted(known)
+    # It may be the caller's content gone astray: it is shown only where it looks like a word.
+    if not isinstance(name, str) or not name.isidentifier() or len(name) > 32:
+        return f"{owner} has an unknown option: it has {', '.join(known)}"
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
     return f"{owner} has no option {name!r}: {hint}"
 
 
+def described(value: object) -> str:
+    """Show a rejected value of a request: of text, which may be a prompt gone astray, only its length."""
+    return f"a string of {len(value)} characters" if isinstance(value, str) else shown(value)
+
+
 def shown(value: object) -> str:
-    """Show a rejected value, cut short; of what isn't a plain value only the type."""
+    """Show a rejected value that an operator wrote, cut short; of what isn't a plain one only the type."""
     if value is None or isinstance(value, bool | int | float | str):
         try:
             text = repr(value)

@@ -5,7 +5,7 @@ import os
 import re
 
 from strongroom.errors import SettingsError, StrongroomError
-from strongroom.options import shown
+from strongroom.options import described, shown
 
 __all__ = ["bytes_of", "cores_of", "seconds_of"]
 
@@ -61,7 +61,8 @@ def seconds_of(
     elif isinstance(value, int | float) and not isinstance(value, bool) and value <= MAX_SECONDS:
         seconds = float(value)
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:  # NaN compares false
-        raise error(code, f"{option} must be {expected}, not {shown(value)}")
+        found = shown(value) if error is SettingsError else described(value)
+        raise error(code, f"{option} must be {expected}, not {found}")
     return seconds
 
 

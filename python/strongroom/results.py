@@ -90,3 +90,5 @@ class ModelInfo:
     """From the worker's first order to its sandbox in force."""
     load_seconds: float
     """In llama.cpp: parsing the image and making the context."""
+    failure: tuple[str, str] | None = None
+    """Code and message of why it serves no request any more, where it doesn't: the rest is of before."""

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import ClassVar, TypedDict
 
 from strongroom.errors import OptionError, StrongroomError
-from strongroom.options import Options, misspelt, shown
+from strongroom.options import Options, described, misspelt
 from strongroom.text import utf8_size
 
 __all__ = ["Sampling", "SamplingOptions"]
@@ -39,12 +39,12 @@ class SamplingOptions(TypedDict, total=False):
 
 def wrong_type(option: str, value: object, expected: str) -> OptionError:
     """Build the error for a value of another type."""
-    return OptionError("option.wrong_type", f"{option} must be {expected}, not {shown(value)}")
+    return OptionError("option.wrong_type", f"{option} must be {expected}, not {described(value)}")
 
 
 def out_of_range(option: str, value: object, expected: str) -> OptionError:
     """Build the error for a value that is too small, too large, or no number."""
-    return OptionError("option.out_of_range", f"{option} must be {expected}, not {shown(value)}")
+    return OptionError("option.out_of_range", f"{option} must be {expected}, not {described(value)}")
 
 
 def number(option: str, value: object, low: float, high: float, *, above: bool = False) -> float:

@@ -26,6 +26,8 @@ Verification = Literal["always", "danger-none"]
 
 MAX_CONTEXT = 2**31 - 1
 MAX_REQUESTS = 1024
+MIN_MEMORY = 32 * 10**6
+"""With less no worker can load the smallest of models."""
 
 
 def unavailable(option: str, value: object, reason: str) -> SettingsError:
@@ -45,7 +47,7 @@ class Sandboxing(Options):
     """What a worker may use of the machine. The values are bounds that the kernel enforces."""
 
     memory_limit: str | int = "4GB"
-    """Address space of each worker, weights included: "2GB" is 2·10⁹ bytes, "2GiB" 2·2³⁰."""
+    """Address space of each worker, weights included: "2GB" is 2·10⁹ bytes, "2GiB" 2·2³⁰; from 32MB on."""
     cpu_limit: str | int | None = None
     """Cores that each worker may run on: 2, "2 cores", "80%" (rounded down, at least one); None is all."""
     network_access: Literal[False] = False
@@ -53,11 +55,12 @@ class Sandboxing(Options):
     file_system_access: Literal["none"] = "none"
     """Only "none": a worker sees no file."""
     timeout: str | float = "300s"
-    """Of one request, from the moment the worker has it; the longest that a call may ask for."""
+    """Of one request, from the call on, its time in the queue included; the longest a call may ask for."""
 
     def __post_init__(self) -> None:
         """Check every option."""
-        bytes_of("memory_limit", self.memory_limit)
+        if bytes_of("memory_limit", self.memory_limit) < MIN_MEMORY:
+            raise invalid("memory_limit", self.memory_limit, f"at least {MIN_MEMORY // 10**6}MB")
         cores_of("cpu_limit", self.cpu_limit)
         seconds_of("timeout", self.timeout)
         if self.network_access is not False:

@@ -1,6 +1,7 @@
 """Each setting acts on a worker, as the kernel sees it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,16 @@ from strongroom import (
     Sandboxing,
     Security,
     Settings,
+    SourceError,
     StrongroomError,
     TrustError,
     WorkerError,
+    _core,
 )
+from strongroom.backends.local import WORKERS
 from tests.conftest import Model, settings
 from tests.files import OTHER, of_another_architecture
+from tests.router.test_deaths import fake
 
 ON = {2: -100.0}
 
@@ -121,17 +126,64 @@ def test_a_context_that_the_memory_does_not_hold(tiny: Model) -> None:
 def test_a_model_larger_than_the_memory_limit(smol: Model) -> None:
     with (
         Router(settings(memory_limit="90MB")) as router,
-        pytest.raises((LoadError, WorkerError, SandboxError)),
+        pytest.raises((LoadError, WorkerError, SourceError)),
     ):
         router.load("smol", smol.path, checksum=smol.checksum)
 
 
 def test_hardly_any_memory(tiny: Model) -> None:
-    with (
-        Router(settings(memory_limit="1MB")) as router,
-        pytest.raises((LoadError, WorkerError, SandboxError)),
-    ):
+    with Router(settings(memory_limit="32MB")) as router, pytest.raises((LoadError, WorkerError)):
         router.load("tiny", tiny.path, checksum=tiny.checksum)
+
+
+def test_a_file_larger_than_the_memory_limit_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.gguf"
+    with path.open("wb") as file:
+        file.truncate(40_000_001)
+    calls: list[int] = []
+    with Router(settings(memory_limit="40MB")) as router, pytest.raises(SourceError) as caught:
+        router.load(
+            "large", path, checksum="sha256:" + "0" * 64, progress=lambda done, _total: calls.append(done)
+        )
+    assert caught.value.code == "source.over_limit"
+    assert "has 40000001 bytes, but memory_limit allows 40000000 bytes" in caught.value.message
+    assert "raise memory_limit" in caught.value.next_step
+    assert calls == []
+
+
+def started(image: _core.Image, directory: Path, address_space: int, proceed: Callable[[], bool]) -> None:
+    """Start a worker and end it."""
+    _core.Model.start(
+        image,
+        directory=str(directory),
+        isolation="process",
+        address_space=address_space,
+        cores=1,
+        load_timeout=60,
+        request_timeout=60,
+        concurrent_requests=1,
+        context_length=None,
+        chat_template=None,
+        proceed=proceed,
+    ).close()
+
+
+def test_who_waits_for_a_worker_is_asked_whether_to_proceed(tiny: Model, tmp_path: Path) -> None:
+    image = _core.Image.load(str(tiny.path), checksum=tiny.checksum)
+    fake(tmp_path, "exec sleep 600")
+    with pytest.raises(LoadError) as caught:
+        started(image, tmp_path, 10**9, lambda: False)
+    assert caught.value.code == "load.cancelled"
+    with pytest.raises(ZeroDivisionError):
+        started(image, tmp_path, 10**9, lambda: 1 // 0 == 0)
+    started(image, WORKERS, 10**9, lambda: True)
+
+
+def test_a_sandbox_that_cannot_be_made(tiny: Model) -> None:
+    image = _core.Image.load(str(tiny.path), checksum=tiny.checksum)
+    with pytest.raises(SandboxError) as refused:
+        started(image, WORKERS, 10**6, lambda: True)
+    assert refused.value.code == "sandbox.unavailable"
 
 
 def test_verification(tiny: Model) -> None:

@@ -17,6 +17,7 @@ from strongroom import (
     ChecksumError,
     OptionError,
     PreflightError,
+    Sandboxing,
     Security,
     SourceError,
     StrongroomError,
@@ -188,7 +189,9 @@ def test_a_file_that_no_memory_holds(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     with path.open("wb") as file:
         file.truncate(8 * 2**40)  # a hole: takes no room on the disk
-    assert code_of(path) == "source.too_large"
+    assert code_of(path) == "source.over_limit"
+    unlimited = Security(sandboxing=Sandboxing(memory_limit="9TB"))
+    assert code_of(path, security=unlimited) == "source.too_large"
 
 
 UNREADABLE = """

@@ -1,6 +1,10 @@
 import asyncio
+import os
+import resource
+import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -8,6 +12,7 @@ import pytest_asyncio
 from strongroom import AsyncRouter, RequestError, Router, RouterError
 from tests.conftest import Model, settings
 from tests.processes import descriptors, eventually, gone
+from tests.router.test_deaths import fake
 
 pytestmark = pytest.mark.asyncio
 
@@ -144,3 +149,48 @@ async def test_a_load_that_is_cancelled_keeps_nothing(tiny: Model) -> None:
             else:
                 break
         assert (await router.chat("Hello", max_tokens=1)).completion_tokens == 1
+
+
+async def test_two_tasks_do_not_read_one_stream(router: AsyncRouter) -> None:
+    [info] = await router.models()
+    os.kill(info.pid, signal.SIGSTOP)
+    stream = router.stream("Hello", max_tokens=5)
+    first, second = asyncio.create_task(stream.read()), asyncio.create_task(stream.read())
+    with pytest.raises(RequestError) as caught:
+        await second
+    assert caught.value.code == "request.already_read"
+    os.kill(info.pid, signal.SIGCONT)
+    assert (await first).completion_tokens == 5
+
+
+async def test_without_descriptors(router: AsyncRouter) -> None:
+    [info] = await router.models()
+    os.kill(info.pid, signal.SIGSTOP)
+    stream = router.stream("Hello", max_tokens=5)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(RequestError) as caught:
+            await anext(stream)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        os.kill(info.pid, signal.SIGCONT)
+    assert caught.value.code == "request.no_resources"
+    assert (await router.chat("Hello", max_tokens=3)).completion_tokens == 3
+
+
+async def test_cancelling_a_load_ends_the_worker_that_starts(
+    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(tmp_path, f"echo $$ > {tmp_path}/started; mv {tmp_path}/started {tmp_path}/pid; exec sleep 600")
+    monkeypatch.setattr("strongroom.backends.local.WORKERS", tmp_path)
+    pid = tmp_path / "pid"
+    async with AsyncRouter(settings()) as router:
+        task = asyncio.create_task(router.load("tiny", tiny.path, checksum=tiny.checksum))
+        assert await asyncio.to_thread(eventually, pid.exists)
+        worker = int(pid.read_text())
+        assert not gone(worker)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(eventually, lambda: gone(worker))

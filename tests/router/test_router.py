@@ -1,5 +1,6 @@
 """What a Router does with models, and with good and bad requests."""
 
+import dataclasses
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from strongroom import (
     RequestError,
     Router,
     RouterError,
+    SamplingOptions,
     Security,
     Settings,
     SettingsError,
@@ -22,6 +24,7 @@ from strongroom import (
     TemplateError,
     WorkerError,
 )
+from strongroom.backends.local import Local
 from tests.conftest import Model, settings
 from tests.processes import eventually, gone
 
@@ -207,8 +210,12 @@ def test_an_empty_prompt(shared: Router) -> None:
     with pytest.raises(PromptError) as caught:
         shared.complete("")
     assert caught.value.code == "prompt.empty"
-    # An empty message still has the template's scaffold around it.
-    assert shared.chat("", max_tokens=1).prompt_tokens > 1
+    for blank in ("", " \n", [{"role": "system", "content": ""}, {"role": "user", "content": "\t"}]):
+        with pytest.raises(PromptError) as caught:
+            shared.chat(blank)  # type: ignore[arg-type]
+        assert caught.value.code == "prompt.empty"
+    system = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": ""}]
+    assert shared.chat(system, max_tokens=1).prompt_tokens > 1  # type: ignore[arg-type]
 
 
 def test_a_prompt_longer_than_the_context(shared: Router) -> None:
@@ -225,11 +232,16 @@ def test_a_mebibyte_of_one_character(shared: Router, character: str) -> None:
     for ask in (shared.chat, shared.complete):
         with pytest.raises(PromptError) as caught:
             ask(text)
-        assert caught.value.code == "prompt.too_long"
+        blank = ask == shared.chat and not text.strip()
+        assert caught.value.code == ("prompt.empty" if blank else "prompt.too_long")
 
 
-def test_tokenizing_a_mebibyte_of_one_character(shared: Router) -> None:
-    assert len(shared.tokenize("a" * (1 << 20))) == (1 << 20) + 1
+def test_tokenizing_as_much_as_scored_pieces_take(shared: Router) -> None:
+    most = 96 << 10
+    assert len(shared.tokenize("a" * most)) == most + 1
+    with pytest.raises(PromptError) as caught:
+        shared.tokenize("a" * (most + 1))
+    assert caught.value.code == "prompt.too_long"
 
 
 def test_more_than_a_mebibyte(shared: Router) -> None:
@@ -457,3 +469,41 @@ def test_a_worker_that_is_not_there(tiny: Model, tmp_path: Path, monkeypatch: py
     with Router(settings()) as router, pytest.raises(WorkerError) as caught:
         router.load("tiny", tiny.path, checksum=tiny.checksum)
     assert caught.value.code == "worker.not_started"
+
+
+LONG_WORD = "a_secret_that_is_longer_than_an_option"
+
+
+@pytest.mark.parametrize("option", [*SamplingOptions.__annotations__, "timeout", "secret words", LONG_WORD])
+@pytest.mark.parametrize("value", [{"secret words": 1}, {1: "secret words"}, ["secret", 5], "secret words"])
+def test_a_text_gone_astray_is_not_repeated(shared: Router, option: str, value: Any) -> None:
+    if option == "stop" and isinstance(value, str):
+        return
+    with pytest.raises(OptionError) as caught:
+        shared.chat("Hello", **{option: value})
+    assert "secret" not in str(caught.value)
+
+
+def test_a_prompt_in_the_place_of_a_name_is_not_repeated(shared: Router) -> None:
+    with pytest.raises(RouterError) as caught:
+        shared.chat("tiny", model="secret words")
+    assert "secret" not in str(caught.value)
+
+
+def test_one_broken_model_hides_no_other(router: Router, tiny: Model) -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            raise WorkerError("worker.example", "the worker is gone", "none")
+
+        def close(self) -> None:
+            pass
+
+    router.load("broken", tiny.path, checksum=tiny.checksum)
+    before = router.models()[1]
+    _, backend = router._registry.get("broken")
+    backend.close()
+    assert isinstance(backend, Local)
+    backend._model = Broken()  # type: ignore[assignment]
+    sound, broken = router.models()
+    assert (sound.name, sound.failure) == ("tiny", None)
+    assert broken == dataclasses.replace(before, failure=("worker.example", "the worker is gone"))

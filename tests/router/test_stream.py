@@ -1,6 +1,9 @@
+import threading
+
 import pytest
 
-from strongroom import RequestError, Router, RouterError
+from strongroom import Completion, RequestError, Router, RouterError, Stream, Timings
+from strongroom.backends.backend import Event, Finished
 
 ON = {2: -100.0}
 
@@ -64,3 +67,41 @@ def test_a_dropped_stream_makes_way_for_the_next(shared: Router) -> None:
             break
     first = shared.chat("Hello", max_tokens=1)
     assert first.completion_tokens == 1
+
+
+class Slow:
+    """A generation that ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting = threading.Event()
+        self.go_on = threading.Event()
+
+    def next(self) -> Event:
+        self.waiting.set()
+        assert self.go_on.wait(60)
+        return Finished("stop", 0, Timings(0, 0, 0))
+
+    def poll(self) -> Event | None:
+        raise AssertionError
+
+    def fileno(self) -> int:
+        raise AssertionError
+
+    def cancel(self) -> None:
+        raise AssertionError
+
+
+def test_two_threads_do_not_read_one_stream() -> None:
+    generation = Slow()
+    stream = Stream(generation, "slow", 0)
+    results: list[Completion] = []
+    reader = threading.Thread(target=lambda: results.append(stream.read()))
+    reader.start()
+    assert generation.waiting.wait(60)
+    with pytest.raises(RequestError) as caught:
+        next(stream)
+    assert caught.value.code == "request.already_read"
+    generation.go_on.set()
+    reader.join()
+    assert [result.finish_reason for result in results] == ["stop"]
+    assert list(stream) == []

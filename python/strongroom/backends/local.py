@@ -1,12 +1,13 @@
 """A model served by a sandboxed worker on this machine."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from strongroom import _core
 from strongroom.backends.backend import Began, Event, Finished
-from strongroom.errors import OptionError
+from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
 from strongroom.quantities import seconds_of
 from strongroom.results import ModelInfo, Piece, Timings
@@ -76,8 +77,13 @@ class Local:
         *,
         context_length: int | None,
         chat_template: str | None,
+        proceed: Callable[[], bool] | None = None,
     ) -> None:
-        """Start a worker of `image` and wait until it is ready."""
+        """Start a worker of `image` and wait until it is ready.
+
+        Once `proceed`, which is called now and then, returns False, the worker is ended and LoadError
+        raised.
+        """
         if context_length is not None:
             whole("context_length", context_length, 1, MAX_CONTEXT)
         template: object = chat_template
@@ -102,10 +108,20 @@ class Local:
             concurrent_requests=settings.limits.concurrent_requests,
             context_length=settings.limits.context_length if context_length is None else context_length,
             chat_template=chat_template,
+            proceed=proceed,
         )
+        self._last = self._described()
 
     def info(self) -> ModelInfo:
-        """Describe the model, and the worker that serves it now."""
+        """Describe the model, and the worker that serves it now; or that served it, with its failure."""
+        try:
+            self._last = self._described()
+        except StrongroomError as error:
+            return replace(self._last, failure=(error.code, error.message))
+        return self._last
+
+    def _described(self) -> ModelInfo:
+        """Ask the core."""
         image, header, model = self._image, self._image.header, self._model
         return ModelInfo(
             name=self._name,
@@ -167,5 +183,5 @@ class Local:
             return self._timeout
         seconds = seconds_of("timeout", timeout, OptionError, "option.out_of_range")
         if seconds > self._timeout:
-            raise out_of_range("timeout", timeout, f"at most {self._timeout:g}s, as the settings say")
+            raise out_of_range("timeout", seconds, f"at most {self._timeout:g}s, as the settings say")
         return seconds

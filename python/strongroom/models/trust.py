@@ -53,6 +53,7 @@ def admit(
         checksum=None if checksum is None else checksum.encode("ascii", "backslashreplace").decode(),
         danger_unverified=security.verification == "danger-none",
         allow_architectures=architectures(allow_architectures),
+        size_limit=security.sandboxing.address_space,
         progress=progress,
     )
     if not image.verified:

@@ -51,7 +51,7 @@ class AsyncRouter:
     ) -> ModelInfo:
         """Do what `Router.load` does; `progress` is called in another thread.
 
-        Cancelled, it stops reading; a worker that is being started is ended when it has loaded.
+        Cancelled, it stops reading, and ends a worker that is being started.
         """
         abandoned = threading.Event()
         try:

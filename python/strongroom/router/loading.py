@@ -30,7 +30,7 @@ def load(
     """Read, check, seal and start a model under `name`.
 
     Whoever waited may set `abandoned` from another thread: reading then ends with CancelledError, and
-    a worker that was started meanwhile is ended.
+    starting a worker with LoadError, which nobody waits for.
     """
 
     def check() -> None:
@@ -52,7 +52,15 @@ def load(
             progress=watched,
         )
         check()
-        local = Local(name, path, image, settings, context_length=context_length, chat_template=chat_template)
+        local = Local(
+            name,
+            path,
+            image,
+            settings,
+            context_length=context_length,
+            chat_template=chat_template,
+            proceed=None if abandoned is None else lambda: not abandoned.is_set(),
+        )
         try:
             check()
         except CancelledError:

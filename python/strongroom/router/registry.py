@@ -80,7 +80,7 @@ class Registry:
                 )
             if isinstance(name, str) and name in self._backends:
                 return name, self._backends[name]
-        raise RouterError("router.unknown_model", f"no model is named {shown(name)}; loaded: {loaded}")
+        raise RouterError("router.unknown_model", f"no model has that name; loaded: {loaded}")
 
     def all(self) -> list[Backend]:
         """Return every model, in the order of loading."""

@@ -1,10 +1,14 @@
 """Streams: the pieces of an answer, one at a time."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from strongroom.backends.backend import Event, Generation
+from strongroom.errors import RequestError
 from strongroom.results import Completion, Piece
 from strongroom.router.answer import Answer
 
@@ -12,13 +16,17 @@ __all__ = ["AsyncStream", "Stream"]
 
 
 class BaseStream:
-    """What both kinds of stream have. Dropped or closed before its end, decoding stops."""
+    """What both kinds of stream have. Dropped or closed before its end, decoding stops.
+
+    One thread or task reads at a time; another that tries meanwhile gets RequestError.
+    """
 
     def __init__(self, generation: Generation, model: str, seed: int) -> None:
         """Read `generation`."""
         self._generation: Generation | None = generation
         self._answer = Answer(model, seed)
         self._seed = seed
+        self._reading = threading.Lock()
 
     @property
     def seed(self) -> int:
@@ -42,6 +50,19 @@ class BaseStream:
             self._generation = None
         return piece
 
+    @contextmanager
+    def _reader(self) -> Iterator[None]:
+        """Be the one who reads; whatever ends that early, Ctrl-C and cancellation too, ends the request."""
+        if not self._reading.acquire(blocking=False):
+            raise RequestError("request.already_read", "another thread or task is reading this stream")
+        try:
+            yield
+        except BaseException:  # a traceback would keep the request alive
+            self._drop()
+            raise
+        finally:
+            self._reading.release()
+
     def _drop(self) -> None:
         """Stop decoding, if it goes on."""
         generation, self._generation = self._generation, None
@@ -61,14 +82,11 @@ class Stream(BaseStream):
 
     def __next__(self) -> Piece:
         """Wait for the next piece."""
-        try:
-            while self._generation is not None:
-                piece = self._take(self._generation.next())
+        with self._reader():
+            while (generation := self._generation) is not None:
+                piece = self._take(generation.next())
                 if piece is not None:
                     return piece
-        except BaseException:  # Ctrl-C too: a traceback would keep the request alive
-            self._drop()
-            raise
         raise StopIteration
 
     def read(self) -> Completion:
@@ -105,16 +123,13 @@ class AsyncStream(BaseStream):
 
     async def __anext__(self) -> Piece:
         """Wait for the next piece."""
-        try:
+        with self._reader():
             while (generation := self._generation) is not None:
                 event = generation.poll()
                 if event is None:
                     await readable(generation.fileno())
                 elif (piece := self._take(event)) is not None:
                     return piece
-        except BaseException:  # cancellation too
-            self._drop()
-            raise
         raise StopAsyncIteration
 
     async def read(self) -> Completion:
