@@ -4,6 +4,7 @@ import resource
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -168,11 +169,18 @@ async def test_without_descriptors(router: AsyncRouter) -> None:
     os.kill(info.pid, signal.SIGSTOP)
     stream = router.stream("Hello", max_tokens=5)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    # Above the highest in use: poll(2) refuses more descriptors than the limit.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    taken: list[int] = []
     try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
         with pytest.raises(RequestError) as caught:
             await anext(stream)
     finally:
+        for descriptor in taken:
+            os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         os.kill(info.pid, signal.SIGCONT)
     assert caught.value.code == "request.no_resources"
