@@ -15,7 +15,7 @@ export STRONGROOM_INSTRUCTION_SETS ?= avx2
 # Where every build looks for libclang: cargo compiles llama.cpp again when the path changes.
 export LIBCLANG_PATH := $(CURDIR)/target/worker/libclang
 export BINDGEN_EXTRA_CLANG_ARGS = -isystem $(shell c++ -print-file-name=include 2>/dev/null)
-unexport CARGO_TARGET_DIR RUSTFLAGS VIRTUAL_ENV
+unexport CARGO_TARGET_DIR RUSTFLAGS STRONGROOM_WORKER VIRTUAL_ENV
 
 # Everything that links llama.cpp is built with these flags, in one target directory, so that
 # llama.cpp is compiled once.
