@@ -102,9 +102,9 @@ test-python: $(venv)/.built
 	STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))" $(venv)/bin/python -m pytest
 
 .PHONY: bench
-bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core.json
+bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core.json, and with PUBLISH=1 the README's table
 	cargo build $(worker_config) $(worker_flags) -p strongroom-engine --example bare
-	$(venv)/bin/python -m benches.core "$$($(venv)/bin/python demo/fetch_model.py $(models))"
+	$(venv)/bin/python -m benches.core "$$($(venv)/bin/python demo/fetch_model.py $(models))" $(if $(PUBLISH),--readme README.md)
 
 .PHONY: wheel
 wheel: $(venv)/.installed ## The wheel for publishing, with every instruction set

@@ -86,7 +86,7 @@ def publish(measurements: list[Measurement], readme: Path) -> None:
     """Write the table into the README, between its marks."""
     rows = ["| measure | ratio | 95 % interval | goal | ours | reference | pairs |", "|---" * 7 + "|"]
     rows += [
-        f"| {m.name} | {m.ratio:.2f} | {m.low:.2f} to {m.high:.2f} | {m.goal or ''} "
+        f"| {m.name} | {m.ratio:.3f} | {m.low:.3f} to {m.high:.3f} | {m.goal or ''} "
         f"| {m.ours:.3g} {m.unit} | {m.reference:.3g} {m.unit} | {m.rounds} |"
         for m in measurements
     ]
