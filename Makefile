@@ -23,6 +23,9 @@ worker_config := --config rust/worker/instruction-sets/avx2.toml
 worker_flags := --locked --profile worker
 worker_crates := -p strongroom-engine -p strongroom-worker
 host_flags := --locked
+# What cargo doesn't bring and PyPI doesn't have; compiled into .venv where the machine has none.
+install_deny := cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-deny@0.20.2
+install_nextest := cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-nextest@0.9.151
 export STRONGROOM_WORKER_EXECUTABLE := $(CURDIR)/target/worker/avx2/x86_64-unknown-linux-gnu/worker/strongroom-worker
 
 .PHONY: help
@@ -81,7 +84,7 @@ lint: $(venv)/.built
 	cargo fmt --all --check
 	STRONGROOM_WORKER=skip cargo clippy $(host_flags) --all-targets -- -D warnings
 	cargo clippy $(worker_config) $(worker_flags) $(worker_crates) --all-targets -- -D warnings
-	cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-deny
+	$(install_deny)
 	cargo deny --log-level error check bans licenses sources
 	ruff check .
 	ruff format --check .
@@ -90,7 +93,7 @@ lint: $(venv)/.built
 
 .PHONY: test-rust
 test-rust: $(venv)/.built
-	cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-nextest
+	$(install_nextest)
 	export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
 	cargo nextest run $(host_flags) && \
 	cargo test $(host_flags) --doc --quiet && \
@@ -98,7 +101,7 @@ test-rust: $(venv)/.built
 
 .PHONY: test-python
 test-python: $(venv)/.built
-	cargo build $(host_flags) --quiet -p strongroom-specimen -p strongroom-host --bins
+	cargo build $(host_flags) --quiet -p strongroom-specimen --bins
 	STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))" $(venv)/bin/python -m pytest
 
 .PHONY: bench
@@ -107,7 +110,7 @@ bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core
 	$(venv)/bin/python -m benches.core "$$($(venv)/bin/python demo/fetch_model.py $(models))" $(if $(PUBLISH),--readme README.md)
 
 .PHONY: wheel
-wheel: $(venv)/.installed ## The wheel for publishing, with every instruction set
+wheel: $(LIBCLANG_PATH)/libclang.so ## The wheel for publishing, with every instruction set
 	STRONGROOM_INSTRUCTION_SETS="avx2 avx512" maturin build --release --out dist
 
 .PHONY: fuzz
@@ -122,6 +125,7 @@ memcheck: ## The unsafe code of rust/memory under valgrind (Debian's package val
 
 .PHONY: audit
 audit: $(venv)/.installed ## Advisories against the locked dependencies (needs their databases)
+	$(install_deny)
 	cargo deny check advisories
 
 .PHONY: format

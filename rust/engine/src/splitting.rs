@@ -2,7 +2,8 @@
 //!
 //! Two of its ways cost more than the text is worth. Most names of pre-tokenizers are split by
 //! `std::regex`, which recurses once per character that one repetition takes: on a stack of 8 MiB
-//! that ends the process at 26,000 characters. And the other kinds of tokenizer take time with the square of the text.
+//! that ends the process at 26,000 characters. And the other kinds of tokenizer take time with
+//! the square of the text.
 
 use crate::EngineError;
 

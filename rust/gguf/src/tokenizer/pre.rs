@@ -1,6 +1,7 @@
 //! The ways of splitting text before byte-pair encoding.
 
-/// The names that llama.cpp knows; it throws at any other (`llama_vocab::impl::load`).
+/// The names that llama.cpp knows; it throws at any other (`llama_vocab::impl::load`). It also knows
+/// "whitespace", and aborts with it on two spaces in a row.
 const KNOWN: &[&str] = &[
     "a.x-4.0",
     "afmoe",
@@ -92,7 +93,6 @@ const KNOWN: &[&str] = &[
     "trillion",
     "ufakzeka",
     "viking",
-    "whitespace",
     "youtu",
 ];
 

@@ -46,6 +46,7 @@ fn models(faults: &mut Faults) {
     for (name, pre) in [
         ("pre_tokenizer_unknown", "smollm3000"),
         ("pre_tokenizer_in_capitals", "SMOLLM"),
+        ("pre_tokenizer_that_aborts_on_two_spaces", "whitespace"),
     ] {
         faults.pairs("gguf.tokenizer_pre", name, |draft| {
             draft.set("tokenizer.ggml.pre", pre);
