@@ -77,6 +77,17 @@ pub fn read(
     })
 }
 
+/// A sealed image of a single byte, for a worker that is ended before it parses any.
+///
+/// # Errors
+/// The kernel's, where descriptors or memory run out or `/proc` is not mounted.
+pub fn blank() -> io::Result<OwnedFd> {
+    let memory = create()?;
+    write_all(memory.as_fd(), &[0])?;
+    rustix::fs::fcntl_add_seals(&memory, IMMUTABLE)?;
+    Ok(reopen(memory.as_fd())?)
+}
+
 /// A sealed image whose digest nobody has compared yet; its bytes can't be reached.
 #[derive(Debug)]
 pub struct Unproven {

@@ -17,14 +17,19 @@ mod gguf;
 mod image;
 mod inspect;
 mod model;
+#[cfg(feature = "panic-probe")]
+mod panic_probe;
 mod stream;
 
 /// The Rust core. Use `strongroom`, which puts words for people around it.
 #[pyo3::pymodule]
 mod _core {
+    #[cfg(feature = "panic-probe")]
+    #[pymodule_export]
+    use crate::panic_probe::{Panicking, panic};
     #[pymodule_export]
     use crate::{
-        doctor::{Capability, doctor},
+        doctor::{Capability, doctor, rehearse},
         errors::error_codes,
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,
