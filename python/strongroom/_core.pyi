@@ -25,6 +25,7 @@ __all__ = [
     "doctor",
     "error_codes",
     "inspect",
+    "rehearse",
 ]
 
 def error_codes() -> list[str]:
