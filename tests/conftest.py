@@ -18,6 +18,10 @@ ROOT = Path(__file__).parent.parent
 codes.watch()
 
 
+# A configuration of whoever runs the tests decides nothing in them.
+os.environ["XDG_CONFIG_HOME"] = "/nonexistent/configuration"
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "last: runs after every other test")
 

@@ -22,6 +22,7 @@ The public names:
 - Security: what is trusted, and what stands between a model and the machine
 - Sandboxing: what a worker may use of the machine
 - Limits: bounds on what callers ask for
+- load_settings: settings from the configuration file and the environment
 - Completion: a whole answer
 - Piece: some of an answer
 - Timings: where a request's time went
@@ -64,6 +65,7 @@ from strongroom._core import (
     Tokenizer,
     doctor,
 )
+from strongroom.configuration.load import load_settings
 from strongroom.errors import (
     ChecksumError,
     LoadError,
@@ -132,6 +134,7 @@ __all__ = [
     "WorkerError",
     "doctor",
     "inspect",
+    "load_settings",
 ]
 
 __version__ = _version("strongroom")

@@ -1,0 +1,113 @@
+"""Files that decide what is trusted: regular, small, and beyond the reach of other users."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from strongroom.errors import StrongroomError
+from strongroom.text import printable
+
+__all__ = ["Kept", "Refusals", "read_kept", "refuse_reach"]
+
+
+class Refusals(NamedTuple):
+    """How whoever reads a file names what is wrong with it."""
+
+    error: type[StrongroomError]
+    what: str
+    """As in "the configuration"."""
+    prefix: str
+    """Of the codes: `.missing`, `.unreadable`, `.special`, `.too_large`, `.permissions`."""
+
+    def refusal(self, reason: str, path: str, problem: str, next_step: str | None = None) -> StrongroomError:
+        """Build the error."""
+        shown = printable(path, keep="")
+        return self.error(f"{self.prefix}{reason}", f"{self.what} {shown} {problem}", next_step)
+
+
+class Kept(NamedTuple):
+    """What was read of a file, and of whom it is."""
+
+    data: bytes
+    path: str
+    """Absolute."""
+
+
+def read_kept(path: str | os.PathLike[str], limit: int, refusals: Refusals) -> Kept:
+    """Read a file whole, once nobody but its owner, who is this user or root, can change or replace it.
+
+    The checks are made on the descriptor that is read. A symbolic link is refused, not followed: who
+    made it would decide what is read.
+    """
+    absolute = os.path.join(os.getcwd(), os.fspath(path))  # noqa: PTH109, PTH118 - `..` left to the kernel
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        descriptor = os.open(absolute, flags)
+    except (OSError, ValueError) as error:
+        raise unopened(error, absolute, refusals) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise refusals.refusal("special", absolute, f"is {kind}")
+        refuse_reach(absolute, status, refusals)
+        if status.st_size > limit:
+            raise refusals.refusal("too_large", absolute, f"has {status.st_size} bytes, more than {limit}")
+        data = bytearray()
+        while len(data) <= limit and (some := os.read(descriptor, limit + 1 - len(data))):
+            data += some
+    except OSError as error:
+        raise unopened(error, absolute, refusals) from None
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:
+        raise refusals.refusal("too_large", absolute, f"has more than {limit} bytes")
+    return Kept(bytes(data), absolute)
+
+
+def unopened(error: OSError | ValueError, path: str, refusals: Refusals) -> StrongroomError:
+    """Say why a file can't be opened."""
+    if isinstance(error, ValueError):  # a NUL in it
+        return refusals.refusal("missing", path, "has a name that no file has")
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return refusals.refusal("missing", path, "is not there")
+    if error.errno == errno.ELOOP:
+        return refusals.refusal("special", path, "is a symbolic link")
+    if error.errno in {errno.ENXIO, errno.ENODEV}:
+        return refusals.refusal("special", path, "is no regular file")
+    return refusals.refusal("unreadable", path, f"can't be read: {error.strerror}")
+
+
+def refuse_reach(path: str, status: os.stat_result, refusals: Refusals) -> None:
+    """Refuse a file that another user than root can change, or replace by way of a directory above it."""
+    refuse_strangers(path, status, refusals)
+    above = Path(os.path.realpath(os.path.dirname(path)))  # noqa: PTH120 - the text as it is
+    for directory in (above, *above.parents):
+        try:
+            found = directory.stat()
+        except OSError as error:
+            raise refusals.refusal(
+                "unreadable", path, f"is in a directory that can't be examined: {error.strerror}"
+            ) from None
+        # In a directory with the sticky bit others can add names, but not replace those of others.
+        refuse_strangers(str(directory), found, refusals, sticky=bool(found.st_mode & stat.S_ISVTX))
+
+
+def refuse_strangers(path: str, status: os.stat_result, refusals: Refusals, *, sticky: bool = False) -> None:
+    """Refuse what somebody else owns or may write to."""
+    if status.st_uid not in {0, os.geteuid()}:
+        raise refusals.refusal(
+            "permissions",
+            path,
+            f"belongs to user {status.st_uid}, who could change it",
+            f"make it yours: chown {os.geteuid()} {printable(path, keep='')}",
+        )
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
+        raise refusals.refusal(
+            "permissions",
+            path,
+            "can be written by others",
+            f"take that away: chmod go-w {printable(path, keep='')}",
+        )
