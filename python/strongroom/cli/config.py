@@ -9,8 +9,9 @@ import typer
 from strongroom.cli.arguments import Command, Commands, Config
 from strongroom.cli.terminal import json_of, plain, tables, write_json
 from strongroom.cli.terminal import table as empty_table
-from strongroom.configuration.environment import ALIASES, variable_of
+from strongroom.configuration.environment import ALIASES, SIGNATURES, variable_of
 from strongroom.configuration.load import Configuration, configure
+from strongroom.configuration.schema import leaves
 from strongroom.errors import StrongroomError
 
 __all__ = ["app", "check"]
@@ -56,7 +57,10 @@ def check(
 
 def names(option: str) -> list[str]:
     """Return the variables that set an option."""
-    return [variable_of(option), *(alias for alias, named in ALIASES.items() if named == option)]
+    aliases = [alias for alias, named in ALIASES.items() if named == option]
+    if leaves()[option].field.metadata.get("tables_only"):
+        return []
+    return [variable_of(option), *aliases, *([SIGNATURES] if option == "trust.proof" else [])]
 
 
 def json_of_configuration(configuration: Configuration) -> dict[str, Any]:

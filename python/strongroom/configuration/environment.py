@@ -10,7 +10,9 @@ from strongroom.configuration.origin import Given, Origin
 from strongroom.configuration.schema import Leaf, leaves
 from strongroom.errors import SettingsError
 from strongroom.options import misspelt
+from strongroom.quantities import invalid
 from strongroom.text import utf8_size
+from strongroom.trust.policy import LEVELS
 
 __all__ = ["ALIASES", "read", "variable_of"]
 
@@ -21,9 +23,13 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "MAX_MEMORY_USAGE": "security.sandboxing.memory_limit",
         "MAX_CPU_USAGE": "security.sandboxing.cpu_limit",
         "MAX_CONCURRENT_REQUESTS": "limits.concurrent_requests",
+        "TRUSTED_MODEL_SOURCES": "trust.trusted_sources",
     }
 )
 """Other names of variables, and the options that they set."""
+
+SIGNATURES = "VERIFY_MODEL_SIGNATURES"
+"""True makes `trust.proof` at least "signature"; false may contradict nothing that asks for one."""
 
 NO_OPTIONS = frozenset(
     {
@@ -48,8 +54,11 @@ def variable_of(name: str) -> str:
     return PREFIX + name.replace(".", "__").upper()
 
 
-def read(environment: Mapping[str, str]) -> dict[str, Given]:
-    """Return the options that the environment gives; an unknown STRONGROOM_ variable is an error."""
+def read(environment: Mapping[str, str], below: Mapping[str, Given]) -> dict[str, Given]:
+    """Return the options that the environment gives; an unknown STRONGROOM_ variable is an error.
+
+    `below` is what the file gives: VERIFY_MODEL_SIGNATURES weakens nothing of it.
+    """
     known = {variable_of(name): leaf for name, leaf in leaves().items()}
     given: dict[str, Given] = {}
     for variable, text in sorted(environment.items()):
@@ -70,7 +79,23 @@ def read(environment: Mapping[str, str]) -> dict[str, Given]:
                 "settings.conflict", f"{given[leaf.name].origin} and {variable} both set {leaf.name}"
             )
         given[leaf.name] = Given(value_of(variable, text, leaf), Origin("variable", variable))
+    if (wanted := signatures_wanted(environment)) is not None:
+        if "trust.proof" in given:
+            raise SettingsError(
+                "settings.conflict", f"{SIGNATURES} and {given['trust.proof'].origin} both set trust.proof"
+            )
+        if wanted and not ("trust.proof" in below and below["trust.proof"].value in LEVELS[1:]):
+            given["trust.proof"] = Given("signature", Origin("variable", SIGNATURES))
     return given
+
+
+def signatures_wanted(environment: Mapping[str, str]) -> bool | None:
+    """Read VERIFY_MODEL_SIGNATURES."""
+    if (text := environment.get(SIGNATURES)) is None:
+        return None
+    if text.lower() not in WORDS:
+        raise invalid(SIGNATURES, text, "true or false")
+    return WORDS[text.lower()]
 
 
 def value_of(variable: str, text: str, leaf: Leaf) -> object:

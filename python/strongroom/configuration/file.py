@@ -5,13 +5,13 @@ import pwd
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from strongroom.configuration.keeping import Refusals, read_kept
 from strongroom.configuration.lines import lines_of
 from strongroom.configuration.origin import Given, Origin
 from strongroom.configuration.schema import branches, leaves
 from strongroom.errors import SettingsError
+from strongroom.keeping import Refusals, read_kept
 from strongroom.options import misspelt, shown
 
 __all__ = ["MOST_BYTES", "find", "parsed", "read", "user_directory"]
@@ -64,8 +64,18 @@ def find(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) ->
     return str(users) if os.path.lexists(users) else None
 
 
-def read(path: str) -> tuple[dict[str, Given], str]:
-    """Return the options that a file gives, and its absolute path."""
+class Found(NamedTuple):
+    """What a file says."""
+
+    options: dict[str, Given]
+    tables: frozenset[str]
+    """Names on its top level."""
+    path: str
+    """Absolute."""
+
+
+def read(path: str) -> Found:
+    """Read a file; what it gives is not yet checked."""
     kept = read_kept(path, MOST_BYTES, REFUSALS)
     text = decoded(kept.data, kept.path)
     tables = parsed(text, kept.path)
@@ -75,7 +85,7 @@ def read(path: str) -> tuple[dict[str, Given], str]:
         line = lines.get(key)
         return Origin("file", kept.path if line is None else f"{kept.path}:{line}")
 
-    return dict(options(tables, (), origin)), kept.path
+    return Found(dict(options(tables, (), origin)), frozenset(tables), kept.path)
 
 
 def decoded(data: bytes, path: str) -> str:

@@ -70,15 +70,35 @@ def configure(
 ) -> Configuration:
     """Do what `load_settings` does, and keep where each value came from."""
     outside = os.environ if environment is None else environment
-    found = file.find(path, outside)
-    given: dict[str, Given] = {}
-    if found is not None:
-        given, found = file.read(found)
-    given |= variables.read(outside)
+    named_file = file.find(path, outside)
+    found = None if named_file is None else file.read(named_file)
+    given = {} if found is None else dict(found.options)
+    given |= variables.read(outside, given)
     given |= named(command_line or {}, COMMAND_LINE)
     given |= named(code or {}, CODE)
+    if found is not None and "trust" in found.tables:
+        given.setdefault("trust.lock", lock_beside(found.path))
+    settings = built(given)
+    refuse_weakening(settings, outside)
     origins = {name: given[name].origin if name in given else DEFAULT for name in leaves()}
-    return Configuration(built(given), found, MappingProxyType(origins))
+    return Configuration(settings, None if found is None else found.path, MappingProxyType(origins))
+
+
+def lock_beside(path: str) -> Given:
+    """Return the default of `trust.lock` where a file has a [trust] table."""
+    directory = os.path.realpath(os.path.dirname(path))  # noqa: PTH120 - the text as it is
+    return Given(os.path.join(directory, "strongroom.lock"), Origin("default", f"beside {path}"))  # noqa: PTH118
+
+
+def refuse_weakening(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Refuse to be told that no signature is wanted where something asks for one."""
+    policy = settings.security.model_verification
+    if variables.signatures_wanted(environment) is False and policy.signatures:
+        raise SettingsError(
+            "settings.conflict",
+            f"{variables.SIGNATURES} is false, but the trust policy asks for signatures",
+            "unset the variable, or take the demand out of the policy",
+        )
 
 
 def named(options: Mapping[str, object], origin: Origin) -> dict[str, Given]:

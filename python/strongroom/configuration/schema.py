@@ -11,7 +11,7 @@ from strongroom.settings import Settings
 
 __all__ = ["ELSEWHERE", "Leaf", "branches", "leaves"]
 
-ELSEWHERE: Mapping[str, str] = MappingProxyType({})
+ELSEWHERE: Mapping[str, str] = MappingProxyType({"security.model_verification": "trust"})
 """Branches of the tree that have a table of their own outside: their path in the tree, and its name."""
 
 

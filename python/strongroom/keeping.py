@@ -9,7 +9,7 @@ from typing import NamedTuple
 from strongroom.errors import StrongroomError
 from strongroom.text import printable
 
-__all__ = ["Kept", "Refusals", "read_kept", "refuse_reach"]
+__all__ = ["Kept", "Refusals", "read_kept", "refuse_directories"]
 
 
 class Refusals(NamedTuple):
@@ -52,7 +52,8 @@ def read_kept(path: str | os.PathLike[str], limit: int, refusals: Refusals) -> K
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise refusals.refusal("special", absolute, f"is {kind}")
-        refuse_reach(absolute, status, refusals)
+        refuse_strangers(absolute, status, refusals)
+        refuse_directories(absolute, refusals)
         if status.st_size > limit:
             raise refusals.refusal("too_large", absolute, f"has {status.st_size} bytes, more than {limit}")
         data = bytearray()
@@ -80,9 +81,8 @@ def unopened(error: OSError | ValueError, path: str, refusals: Refusals) -> Stro
     return refusals.refusal("unreadable", path, f"can't be read: {error.strerror}")
 
 
-def refuse_reach(path: str, status: os.stat_result, refusals: Refusals) -> None:
-    """Refuse a file that another user than root can change, or replace by way of a directory above it."""
-    refuse_strangers(path, status, refusals)
+def refuse_directories(path: str, refusals: Refusals) -> None:
+    """Refuse a path that another user than root can make something else of."""
     above = Path(os.path.realpath(os.path.dirname(path)))  # noqa: PTH120 - the text as it is
     for directory in (above, *above.parents):
         try:
