@@ -38,6 +38,8 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "settings.file_special": "name the regular file itself",
         "settings.file_too_large": "shorten it: a configuration is a page or two",
         "settings.file_permissions": "let nobody but this user and root write to it: chmod go-w",
+        "settings.file_unwritable": "make room, or let this user write there",
+        "settings.file_busy": "try again once the other process is done",
         "settings.file_malformed": "correct it there; README.md has an example",
         "option.unknown": "see `help(strongroom.SamplingOptions)` for the options that exist",
         "option.wrong_type": "give a value of the type that the option's documentation names",

@@ -1,15 +1,22 @@
-"""Files that decide what is trusted: regular, small, and beyond the reach of other users."""
+"""Files that decide what is trusted: beyond the reach of other users, and replaced whole or not at all."""
 
+import contextlib
 import errno
+import fcntl
 import os
 import stat
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from strongroom.errors import StrongroomError
 from strongroom.text import printable
 
-__all__ = ["Kept", "Refusals", "read_kept", "refuse_directories"]
+__all__ = ["Kept", "Refusals", "guarded", "read_kept", "replace"]
+
+PATIENCE = 10.0
+"""Seconds that another process may take to replace a file; it needs milliseconds."""
 
 
 class Refusals(NamedTuple):
@@ -19,7 +26,7 @@ class Refusals(NamedTuple):
     what: str
     """As in "the configuration"."""
     prefix: str
-    """Of the codes: `.missing`, `.unreadable`, `.special`, `.too_large`, `.permissions`."""
+    """Of the codes, which end in missing, unreadable, special, too_large, permissions, unwritable, busy."""
 
     def refusal(self, reason: str, path: str, problem: str, next_step: str | None = None) -> StrongroomError:
         """Build the error."""
@@ -111,3 +118,80 @@ def refuse_strangers(path: str, status: os.stat_result, refusals: Refusals, *, s
             "can be written by others",
             f"take that away: chmod go-w {printable(path, keep='')}",
         )
+
+
+@contextlib.contextmanager
+def guarded(path: str, refusals: Refusals) -> Iterator[None]:
+    """Keep other processes from replacing a file. The guard is one of its own: the file doesn't stay."""
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120
+        refuse_directories(path, refusals)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        guard = os.open(f"{path}.guard", flags, 0o600)
+    except OSError as error:
+        raise unwritable(path, error, refusals) from None
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not taken(guard):
+            if time.monotonic() > deadline:
+                raise refusals.refusal("busy", path, f"was kept by another process for {PATIENCE:g} s")
+            time.sleep(0.005)
+        yield
+    finally:
+        os.close(guard)
+
+
+def taken(guard: int) -> bool:
+    """Try to take a guard."""
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def replace(path: str, data: bytes, refusals: Refusals) -> None:
+    """Replace a file: whole, and on the disk, or not at all. Whoever calls it holds the guard.
+
+    What a process that was killed left beside it is overwritten by the next. A symbolic link in its place
+    is replaced, not followed.
+    """
+    beside = f"{path}.new"
+    try:
+        write_beside(path, beside, data)
+        os.replace(beside, path)
+        directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)  # noqa: PTH108
+        if isinstance(error, OSError):
+            raise unwritable(path, error, refusals) from None
+        raise
+
+
+def write_beside(path: str, beside: str, data: bytes) -> None:
+    """Write what is to replace `path`, with its mode but for what lets others write, and sync it."""
+    mode = 0o600
+    with contextlib.suppress(FileNotFoundError):
+        mode = stat.S_IMODE(os.lstat(path).st_mode) & 0o755
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(beside)  # noqa: PTH108
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(beside, flags, 0o600)
+    try:
+        os.fchmod(descriptor, mode)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def unwritable(path: str, error: OSError, refusals: Refusals) -> StrongroomError:
+    """Build the error for a file that can't be replaced."""
+    return refusals.refusal("unwritable", path, f"can't be written: {error.strerror}")

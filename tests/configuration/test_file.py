@@ -9,6 +9,7 @@ import pytest
 from strongroom import Settings, SettingsError, load_settings
 from strongroom.configuration.file import MOST_BYTES, MOST_COLUMNS
 from strongroom.configuration.load import configure
+from strongroom.configuration.schema import leaves
 from tests.configuration.files import BARE, written
 
 SOUND = "[limits]\ncontext_length = 2048\n"
@@ -38,8 +39,14 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         context_length = 2048
         concurrent_requests = 5
         load_timeout = "1m"
+        piece_interval = "1s"
         """,
     )
+    given = {
+        name for name, origin in configure(path, environment=BARE).origins.items() if origin.kind == "file"
+    }
+    expected = {name for name in leaves() if not name.startswith("trust.")} - {"security.audit_level"}
+    assert given == expected
     settings = load_settings(path, environment=BARE)
     assert settings.security.isolation == "maximum"
     assert settings.security.sandboxing.address_space == 2 * 10**9

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from strongroom import TrustError
+from strongroom import TrustError, keeping
 from strongroom.trust import lock
 from strongroom.trust.lock import Record, accept, compare, hold, read
 
@@ -309,9 +309,9 @@ from strongroom.trust import lock
 def killed(*_arguments, **_options):
     os.kill(os.getpid(), signal.SIGKILL)
 original = lock.replace
-def replacing(path, data):
+def replacing(*arguments):
     os.{call} = killed
-    original(path, data)
+    original(*arguments)
 lock.replace = replacing
 lock.accept(sys.argv[1], "smol", lock.Record("sha256:" + "2" * 64))
 """
@@ -358,7 +358,7 @@ def test_of_two_that_race_for_a_name_one_is_refused(path: str, monkeypatch: pyte
 def test_a_guard_that_is_kept_is_waited_for_and_not_for_ever(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "PATIENCE", 0.01)
-    with lock.guarded(path):
+    monkeypatch.setattr(keeping, "PATIENCE", 0.01)
+    with keeping.guarded(path, lock.REFUSALS):
         assert refused(path).code == "trust.lock_busy"
     hold(path, "smol", Record(D1))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typer._click import Command as ClickCommand
     from typer._click import Context
 
-__all__ = ["Command", "Commands", "Config", "configured"]
+__all__ = ["Command", "Commands", "Config", "ModelVersion", "Name", "configured"]
 
 Config = Annotated[
     Path | None,
@@ -25,6 +25,17 @@ Config = Annotated[
     ),
 ]
 """The option `--config`."""
+
+Name = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What the trust policy knows the model by; default its file's name."),
+]
+"""The option `--name`."""
+
+ModelVersion = Annotated[
+    str | None, typer.Option(metavar="1.2.3", help="Of the model, for the trust policy and the record.")
+]
+"""The option `--model-version`."""
 
 OPTION = re.compile(r"--[a-z-]{2,32}")
 """What may be an option misspelt."""

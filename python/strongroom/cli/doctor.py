@@ -7,12 +7,11 @@ import typer
 
 from strongroom import _core
 from strongroom.backends.local import WORKERS
-from strongroom.cli.arguments import Config, configured
+from strongroom.cli.arguments import Config, ModelVersion, Name, configured
 from strongroom.cli.loading import Load, loaded, sandbox_table, summary
 from strongroom.cli.terminal import note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import StrongroomError
-from strongroom.settings import Settings
 
 __all__ = ["doctor"]
 
@@ -30,6 +29,8 @@ def doctor(
     checksum: Annotated[
         str | None, typer.Option(metavar="ALGORITHM:HEX", help="The digest that the model must have.")
     ] = None,
+    name: Name = None,
+    model_version: ModelVersion = None,
     config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
@@ -37,7 +38,10 @@ def doctor(
     capabilities = _core.doctor()
     # Without either there is nothing that settings could change.
     settings = None if model is None and config is None else configured(config, {})
-    sandbox = rehearsed() if model is None or settings is None else started(model, settings, checksum)
+    if model is None or settings is None:
+        sandbox = rehearsed()
+    else:
+        sandbox = started(Load(model, settings, checksum, name=name, version=model_version))
     layers = [] if isinstance(sandbox, StrongroomError) else sandbox
     if json:
         write_json(json_of_machine(capabilities, layers))
@@ -73,9 +77,9 @@ def rehearsed() -> Sequence[_core.Layer] | StrongroomError:
         return error
 
 
-def started(model: str, settings: Settings, checksum: str | None) -> Sequence[_core.Layer]:
+def started(load: Load) -> Sequence[_core.Layer]:
     """Start a worker of a model and end it."""
-    with loaded(Load(model, settings, checksum), quiet=True) as (_, info, _):
+    with loaded(load, quiet=True) as (_, info, _):
         return info.sandbox
 
 

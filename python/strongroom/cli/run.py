@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from strongroom.cli import asking
-from strongroom.cli.arguments import Config, configured
+from strongroom.cli.arguments import Config, ModelVersion, Name, configured
 from strongroom.cli.loading import Load, loaded
 from strongroom.cli.terminal import json_of, write_json
 from strongroom.errors import OptionError, PromptError, SourceError, StrongroomError
@@ -39,6 +39,8 @@ def run(
             metavar="ALGORITHM:HEX", help="The digest that the model must have: sha256:… and so on."
         ),
     ] = None,
+    name: Name = None,
+    model_version: ModelVersion = None,
     danger_no_verification: Annotated[
         bool, typer.Option("--danger-no-verification", help="Run a model that nothing proves.")
     ] = False,
@@ -130,6 +132,8 @@ def run(
             checksum,
             None if chat_template is None else template_in(chat_template),
             allow_architecture or (),
+            name,
+            model_version,
         )
         Sampling.of(options)  # before minutes may go into loading
         before = () if system is None else (Message("system", system),)

@@ -14,7 +14,19 @@ from strongroom.errors import SettingsError
 from strongroom.keeping import Refusals, read_kept
 from strongroom.options import misspelt, shown
 
-__all__ = ["MOST_BYTES", "find", "parsed", "read", "user_directory"]
+__all__ = [
+    "MOST_BYTES",
+    "NAME",
+    "REFUSALS",
+    "Found",
+    "decoded",
+    "find",
+    "parsed",
+    "read",
+    "taken_apart",
+    "text_of",
+    "user_directory",
+]
 
 MOST_BYTES = 256 << 10
 MOST_COLUMNS = 4096
@@ -22,6 +34,7 @@ MOST_COLUMNS = 4096
 
 REFUSALS = Refusals(SettingsError, "the configuration", "settings.file_")
 VARIABLE = "STRONGROOM_CONFIG"
+NAME = "strongroom.toml"
 
 
 def user_directory(environment: Mapping[str, str]) -> Path | None:
@@ -60,7 +73,7 @@ def find(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) ->
     directory = user_directory(environment)
     if directory is None:
         return None
-    users = directory / "strongroom.toml"
+    users = directory / NAME
     return str(users) if os.path.lexists(users) else None
 
 
@@ -76,16 +89,25 @@ class Found(NamedTuple):
 
 def read(path: str) -> Found:
     """Read a file; what it gives is not yet checked."""
+    return taken_apart(*text_of(path))
+
+
+def text_of(path: str) -> tuple[str, str]:
+    """Return the text of a file, and its absolute path."""
     kept = read_kept(path, MOST_BYTES, REFUSALS)
-    text = decoded(kept.data, kept.path)
-    tables = parsed(text, kept.path)
+    return decoded(kept.data, kept.path), kept.path
+
+
+def taken_apart(text: str, path: str) -> Found:
+    """Find the options in the text of a file."""
+    tables = parsed(text, path)
     lines = lines_of(text)
 
     def origin(key: tuple[str, ...]) -> Origin:
         line = lines.get(key)
-        return Origin("file", kept.path if line is None else f"{kept.path}:{line}")
+        return Origin("file", path if line is None else f"{path}:{line}")
 
-    return Found(dict(options(tables, (), origin)), frozenset(tables), kept.path)
+    return Found(dict(options(tables, (), origin)), frozenset(tables), path)
 
 
 def decoded(data: bytes, path: str) -> str:

@@ -13,7 +13,7 @@ from strongroom.errors import SettingsError
 from strongroom.options import Options, misspelt
 from strongroom.settings import Settings
 
-__all__ = ["Configuration", "configure", "load_settings"]
+__all__ = ["Configuration", "composed", "configure", "load_settings"]
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,20 @@ def configure(
     outside = os.environ if environment is None else environment
     named_file = file.find(path, outside)
     found = None if named_file is None else file.read(named_file)
+    return composed(found, outside, command_line or {}, code or {})
+
+
+def composed(
+    found: file.Found | None,
+    outside: Mapping[str, str],
+    command_line: Mapping[str, object],
+    code: Mapping[str, object],
+) -> Configuration:
+    """Lay what was found over the defaults, and check the whole."""
     given = {} if found is None else dict(found.options)
     given |= variables.read(outside, given)
-    given |= named(command_line or {}, COMMAND_LINE)
-    given |= named(code or {}, CODE)
+    given |= named(command_line, COMMAND_LINE)
+    given |= named(code, CODE)
     if found is not None and "trust" in found.tables:
         given.setdefault("trust.lock", lock_beside(found.path))
     settings = built(given)

@@ -12,14 +12,16 @@ from strongroom.errors import OptionError, SettingsError, TrustError
 from strongroom.options import shown
 from strongroom.settings import Security
 from strongroom.trust import lock
-from strongroom.trust.decision import Decision, Step, decide, decide_early
+from strongroom.trust.decision import Decision, Refusal, Step, assess, decide, decide_early
 from strongroom.trust.evidence import Claim, Evidence, File, Vouched
 from strongroom.trust.policy import ModelVerification
 from strongroom.trust.words import version_of
 
-__all__ = ["Admitted", "Progress", "admit"]
+__all__ = ["Admitted", "Progress", "admit", "examine"]
 
 logger = logging.getLogger("strongroom.models")
+
+MISMATCH = "get the file again from its publisher, and compare the publisher's checksum"
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and in total; what it raises ends the loading."""
@@ -97,6 +99,51 @@ def admit(
             '%r was loaded with verification="danger-none": nothing proves it is %s', path, image.digest
         )
     return Admitted(image, decision)
+
+
+def examine(
+    path: str,
+    *,
+    name: str,
+    version: str | None,
+    checksum: str | None,
+    security: Security,
+    allow_architectures: Sequence[str],
+    progress: Progress | None,
+) -> Decision:
+    """Say how `admit` would decide, rule by rule, and record nothing. The image is thrown away.
+
+    Raises SourceError, ChecksumError where the checksum is malformed, PreflightError, and TrustError where
+    the record of models is damaged.
+    """
+    policy = security.model_verification
+    claim = Claim(name=name, version=checked_version(version), danger=security.verification == "danger-none")
+    algorithms = set(policy.algorithms) | {"sha256"}
+    if checksum is not None:
+        algorithms.add(checksum.partition(":")[0])
+    image = _core.Image.load(
+        path,
+        checksum=None,
+        danger_unverified=True,  # nothing is run of it
+        allow_architectures=architectures(allow_architectures),
+        size_limit=security.sandboxing.address_space,
+        progress=progress,
+        # Read for its form alone.
+        pins=() if checksum is None else (checksum,),
+        algorithms=sorted(algorithms),
+    )
+    matched = checksum is not None and checksum.lower() in image.digests
+    decision = assess(policy, evidence_of(image, image.digest if matched else None), claim)
+    steps = decision.steps
+    if checksum is not None and not matched:
+        refusal = Refusal("checksum.mismatch", f"the file does not have {checksum}", MISMATCH)
+        steps = (Step("checksum", "", refusal), *steps)
+    if policy.lock != "off":
+        now = lock.Record(str(decision.evidence.digest), decision.signer, decision.version)
+        before = lock.read(policy.lock).get(name)
+        _, different = lock.compare(name, before, now)
+        steps = (*steps, Step("record", f"{name!r} is recorded as {before or 'nothing yet'}", different))
+    return replace(decision, steps=steps)
 
 
 def checked_version(version: object) -> str | None:

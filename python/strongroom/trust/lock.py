@@ -4,20 +4,15 @@ A JSON object, `{"format": 1, "models": {NAME: {"digest": …, "signer": …, "v
 whole, in one rename, by one process at a time.
 """
 
-import contextlib
-import errno
-import fcntl
 import json
 import os
 import shlex
-import stat
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from strongroom.errors import SettingsError, TrustError
-from strongroom.keeping import Refusals, read_kept, refuse_directories
+from strongroom.keeping import Refusals, guarded, read_kept, replace
 from strongroom.text import printable
 from strongroom.trust import words
 from strongroom.trust.decision import Refusal
@@ -25,8 +20,6 @@ from strongroom.trust.decision import Refusal
 __all__ = ["Record", "accept", "compare", "hold", "read"]
 
 MOST_BYTES = 4 << 20
-PATIENCE = 10.0
-"""Seconds that another process may take; it needs milliseconds."""
 FORMAT = 1
 
 REFUSALS = Refusals(TrustError, "the record of models", "trust.lock_")
@@ -75,7 +68,7 @@ def hold(path: str, name: str, now: Record) -> str:
     before = read(path).get(name)
     record, refusal = compare(name, before, now)
     if refusal is None and record != before:
-        with guarded(path):
+        with guarded(path, REFUSALS):
             records = read(path)  # another process may have been faster
             before = records.get(name)
             record, refusal = compare(name, before, now)
@@ -91,7 +84,7 @@ def accept(path: str, name: str, now: Record) -> Record | None:
 
     Raises TrustError; the file is then as it was.
     """
-    with guarded(path):
+    with guarded(path, REFUSALS):
         records = read(path)
         if records.get(name) != now:
             write(path, records | {name: now})
@@ -145,37 +138,6 @@ def parsed(document: object) -> Iterator[tuple[str, Record]]:
         yield name, Record(digest, entry["signer"], entry["version"])
 
 
-@contextlib.contextmanager
-def guarded(path: str) -> Iterator[None]:
-    """Keep other processes from writing. The guard is a file of its own: the record is replaced."""
-    directory = os.path.dirname(path)  # noqa: PTH120 - the text as it is
-    try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)  # noqa: PTH103
-        refuse_directories(path, REFUSALS)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        guard = os.open(f"{path}.guard", flags, 0o600)
-    except OSError as error:
-        raise unwritable(path, error) from None
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while not taken(guard):
-            if time.monotonic() > deadline:
-                raise REFUSALS.refusal("busy", path, f"was kept by another process for {PATIENCE:g} s")
-            time.sleep(0.005)
-        yield
-    finally:
-        os.close(guard)
-
-
-def taken(guard: int) -> bool:
-    """Try to take the guard."""
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def write(path: str, records: Mapping[str, Record]) -> None:
     """Replace the file: whole, and on the disk, or not at all. Whoever calls it holds the guard."""
     models = {
@@ -184,53 +146,5 @@ def write(path: str, records: Mapping[str, Record]) -> None:
     }
     data = (json.dumps({"format": FORMAT, "models": models}, indent=2) + "\n").encode()
     if len(data) > MOST_BYTES:
-        raise unwritable(path, OSError(errno.EFBIG, "it would become too large to be read"))
-    replace(path, data)
-
-
-def replace(path: str, data: bytes) -> None:
-    """Write beside, sync, rename, and sync the directory."""
-    try:
-        replace_file(path, data)
-    except OSError as error:
-        raise unwritable(path, error) from None
-
-
-def replace_file(path: str, data: bytes) -> None:
-    """Write beside, sync, rename, and sync the directory; on any failure the file is as it was.
-
-    What a process that was killed left beside it is overwritten by the next.
-    """
-    beside = f"{path}.new"
-    mode = 0o600
-    with contextlib.suppress(FileNotFoundError):
-        mode = stat.S_IMODE(os.lstat(path).st_mode) & 0o755
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(beside)  # noqa: PTH108
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        try:
-            os.fchmod(descriptor, mode)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)  # noqa: PTH108
-        raise
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def unwritable(path: str, error: OSError) -> TrustError:
-    """Build the error for a record that can't be made."""
-    refusal = REFUSALS.refusal("unwritable", path, f"can't be written: {error.strerror}")
-    assert isinstance(refusal, TrustError)  # noqa: S101 - as REFUSALS says
-    return refusal
+        raise REFUSALS.refusal("unwritable", path, f"can't be written: it would have {len(data)} bytes")
+    replace(path, data, REFUSALS)
