@@ -1,6 +1,7 @@
 """The policy as a tree: typed, frozen, and refused as a whole where one word of it is wrong."""
 
 import dataclasses
+import random
 from pathlib import Path
 from typing import Any
 
@@ -376,3 +377,48 @@ def test_verify_model_signatures_and_the_named_danger(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"security.verification is set in {path}:2") as caught:
         variables(path, VERIFY_MODEL_SIGNATURES="true")
     assert caught.value.code == "settings.conflict"
+
+
+def test_whatever_becomes_of_a_file_it_is_read_or_refused(tmp_path: Path) -> None:
+    chance = random.Random(4)  # noqa: S311 - which mutations are tried is no secret
+    bits = [
+        "[",
+        "]",
+        "{",
+        "}",
+        '"',
+        "'",
+        "=",
+        ",",
+        ".",
+        "\n",
+        "#",
+        "*",
+        "..",
+        "/",
+        "0",
+        "true",
+        "\0",
+        "\u202e",
+    ]
+    refused = 0
+    for _ in range(400):
+        text = list(WHOLE)
+        for _ in range(chance.randrange(1, 6)):
+            place = chance.randrange(len(text))
+            match chance.randrange(4):
+                case 0:
+                    del text[place : place + chance.randrange(1, 40)]
+                case 1:
+                    text[place:place] = list(chance.choice(bits))
+                case 2:
+                    text[place] = chance.choice(bits)
+                case _:
+                    text[place:place] = text[place : place + chance.randrange(200)]
+        try:
+            load_settings(written(tmp_path, "".join(text)), environment=BARE)
+        except SettingsError as error:
+            refused += 1
+            assert len(str(error)) < 2000  # noqa: PT017
+            assert str(error).isprintable()  # noqa: PT017
+    assert 0 < refused < 400
