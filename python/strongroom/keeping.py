@@ -89,17 +89,24 @@ def unopened(error: OSError | ValueError, path: str, refusals: Refusals) -> Stro
 
 
 def refuse_directories(path: str, refusals: Refusals) -> None:
-    """Refuse a path that another user than root can make something else of."""
-    above = Path(os.path.realpath(os.path.dirname(path)))  # noqa: PTH120 - the text as it is
-    for directory in (above, *above.parents):
+    """Refuse a path that another user than root can make something else of.
+
+    Every directory above counts, by the path as it is written and by the one that its links lead to; and so
+    does the owner of each link.
+    """
+    written = Path(os.path.dirname(path))  # noqa: PTH120 - the text as it is
+    real = Path(os.path.realpath(written))
+    for directory in dict.fromkeys((written, *written.parents, real, *real.parents)):
         try:
-            found = directory.stat()
+            found = directory.lstat()
         except OSError as error:
             raise refusals.refusal(
                 "unreadable", path, f"is in a directory that can't be examined: {error.strerror}"
             ) from None
-        # In a directory with the sticky bit others can add names, but not replace those of others.
-        refuse_strangers(str(directory), found, refusals, sticky=bool(found.st_mode & stat.S_ISVTX))
+        # A link has no mode of its own. In a directory with the sticky bit others can add names, but not
+        # replace those of others.
+        exempt = stat.S_ISLNK(found.st_mode) or bool(found.st_mode & stat.S_ISVTX)
+        refuse_strangers(str(directory), found, refusals, sticky=exempt)
 
 
 def refuse_strangers(path: str, status: os.stat_result, refusals: Refusals, *, sticky: bool = False) -> None:

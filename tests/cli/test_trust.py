@@ -154,8 +154,9 @@ def test_a_changed_model_is_refused_until_it_is_accepted(
     assert refused.returncode == 1
     assert "[trust.changed]" in refused.stderr
     following = refused.stderr.splitlines()[-1].partition("strongroom trust accept ")[2]
-    assert following.split() == ["smol", untemplated.checksum, "--model-version", "1.1"]
-    accepted = strongroom("trust", "accept", *following.split(), "--config", config)
+    record = str(config.parent / "strongroom.lock")
+    assert following.split() == ["smol", untemplated.checksum, "--model-version", "1.1", "--lock", record]
+    accepted = strongroom("trust", "accept", *following.split())
     assert accepted.returncode == 0
     assert tiny.checksum in accepted.stderr
     assert strongroom(*second).returncode == 0

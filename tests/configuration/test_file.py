@@ -1,6 +1,7 @@
 """The configuration file: where it is looked for, and what is refused about it."""
 
 import os
+import pwd
 import socket
 from pathlib import Path
 
@@ -197,6 +198,33 @@ def test_a_directory_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyP
     else:
         monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
     assert refused(path).code == "settings.file_permissions"
+
+
+def test_a_directory_by_way_of_a_link_of_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    written(folder, SOUND)
+    (tmp_path / "link").symlink_to(folder)
+    through = tmp_path / "link/strongroom.toml"
+    assert load_settings(through, environment=BARE).limits.context_length == 2048
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "link", 65534, -1, follow_symlinks=False)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    assert refused(through).code == "settings.file_permissions"
+
+
+def test_without_a_home_in_the_environment_it_is_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".config/strongroom"
+    folder.mkdir(parents=True)
+    path = written(folder, SOUND)
+    entry = pwd.struct_passwd(("name", "x", 1, 1, "", str(tmp_path), ""))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _user: entry)
+    assert configure(environment={}).file == str(path)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

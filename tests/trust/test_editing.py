@@ -95,6 +95,7 @@ def test_a_source_as_a_table_in_an_array_of_tables() -> None:
     "text",
     [
         *("trust = {}\n", "trust = { proof = 'digest' }\n", "trust = 5\n", "[[trust]]\n"),
+        "trust.architectures = " + "[" * 300 + "]" * 300,
         *("trust.digests = 5\n", "[trust.digests]\ndigest = 'x'\n", "[trust]\nunknown = 1\n"),
     ],
 )

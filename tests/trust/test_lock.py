@@ -16,6 +16,7 @@ import pytest
 
 from strongroom import TrustError, keeping
 from strongroom.trust import lock
+from strongroom.trust.evidence import Signature
 from strongroom.trust.lock import Record, accept, compare, hold, read
 
 D1 = "sha256:" + "1" * 64
@@ -72,7 +73,7 @@ def test_a_directory_that_is_not_there_is_made(tmp_path: Path) -> None:
     ],
 )
 def test_what_differs_or_goes_backwards_is_refused(before: Record, now: Record, code: str | None) -> None:
-    record, refusal = compare("smol", before, now)
+    record, refusal = compare("/a/lock", "smol", before, now)
     if code is None:
         assert refusal is None
         assert record == Record(D1, before.signer or now.signer, before.version or now.version)
@@ -87,10 +88,10 @@ def test_what_differs_or_goes_backwards_is_refused(before: Record, now: Record, 
 
 
 def test_the_next_step_can_be_pasted_into_a_shell() -> None:
-    _, refusal = compare("a b; rm -rf $HOME", Record(D1), Record(D2, None, "1.0"))
+    _, refusal = compare("/a b/lock", "a b; rm -rf $HOME", Record(D1), Record(D2, None, "1.0"))
     assert refusal is not None
     assert refusal.next_step is not None
-    assert f"accept 'a b; rm -rf $HOME' {D2} --model-version 1.0" in refusal.next_step
+    assert f"accept 'a b; rm -rf $HOME' {D2} --model-version 1.0 --lock '/a b/lock'" in refusal.next_step
 
 
 def test_what_is_refused_leaves_the_file_as_it_was(path: str) -> None:
@@ -276,25 +277,24 @@ for number in itertools.count():
 
 def test_a_kill_at_any_point_leaves_it_whole(path: str) -> None:
     chance = random.Random(4)  # noqa: S311 - which points are tried is no secret
-    last = -1
     for _ in range(25):
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True
         ) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == "ready\n"
-            for _ in range(chance.randrange(30)):
-                child.stdout.readline()
+            said = [child.stdout.readline() for _ in range(chance.randrange(1, 30))]
             # Anywhere in the next replacement, which takes about as long as this spins.
             for _ in itertools.repeat(None, chance.randrange(20_000)):
                 pass
             child.send_signal(signal.SIGKILL)
-            said = [int(line) for line in child.stdout.read().split()]
-        last = max(said, default=last)
-        records = read(path) if Path(path).exists() else {}
+            said += child.stdout.read().splitlines()
+        last = int(said[-1])
+        records = read(path)
+        # What it said that it had done is done; at most one more is.
+        assert int(records[f"model {last % 50}"].digest.removeprefix("sha256:"), 16) == last
         for name, record in records.items():
             assert int(record.digest.removeprefix("sha256:"), 16) % 50 == int(name.split()[1])
-    assert last >= 0
     accept(path, "after", Record(D1))  # what was left behind stands in nobody's way
     assert read(path)["after"] == Record(D1)
     assert not Path(f"{path}.new").exists()
@@ -362,3 +362,32 @@ def test_a_guard_that_is_kept_is_waited_for_and_not_for_ever(
     with keeping.guarded(path, lock.REFUSALS):
         assert refused(path).code == "trust.lock_busy"
     hold(path, "smol", Record(D1))
+
+
+def test_a_signer_of_whatever_text_can_be_recorded_and_read(path: str) -> None:
+    texts = [
+        "a\nb",
+        "a\x1b[31m",
+        "a\u200bb",
+        "a\\u{200b}b",
+        " a",
+        "a",
+        "\u202e",
+        "x" * 5000,
+        "x" * 5001,
+        "\xa0",
+    ]
+    signers = [Signature(kind="oms", identity=text, issuer="i").signer for text in texts]
+    assert len(set(signers)) == len(texts)
+    for number, signer in enumerate(signers):
+        hold(path, f"model {number}", Record(D1, signer))
+    assert [record.signer for record in read(path).values()] == signers
+
+
+def test_a_record_that_cannot_be_read(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_arguments: object) -> int:
+        raise PermissionError(13, os.strerror(13))
+
+    hold(path, "smol", Record(D1))
+    monkeypatch.setattr(os, "open", denied)
+    assert refused(path).code == "trust.lock_unreadable"

@@ -1,7 +1,7 @@
 """The names that settings have outside of Python, read off the dataclasses: there is no second list."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import Field, dataclass, fields
 from functools import cache
 from types import MappingProxyType
 from typing import Any, get_type_hints
@@ -26,13 +26,6 @@ class Leaf:
     field: Field[Any]
     hint: Any
     """The type that its annotation names."""
-
-    @property
-    def default(self) -> object:
-        """What holds where nobody says anything."""
-        if self.field.default_factory is not MISSING:
-            return self.field.default_factory()
-        return self.field.default
 
 
 def subtree(field: Field[Any]) -> type[Options] | None:

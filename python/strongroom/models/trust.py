@@ -141,7 +141,7 @@ def examine(
     if policy.lock != "off":
         now = lock.Record(str(decision.evidence.digest), decision.signer, decision.version)
         before = lock.read(policy.lock).get(name)
-        _, different = lock.compare(name, before, now)
+        _, different = lock.compare(policy.lock, name, before, now)
         steps = (*steps, Step("record", f"{name!r} is recorded as {before or 'nothing yet'}", different))
     return replace(decision, steps=steps)
 

@@ -60,6 +60,8 @@ def appended(text: str, option: str, entry: Mapping[str, object], path: str) -> 
         changed = tomlkit.dumps(placed(document, option, short))
     except TOMLKitError as error:
         raise by_hand(path, str(error)) from None
+    except RecursionError:
+        raise by_hand(path, "it is nested too deeply") from None
     expected = before | {"trust": dict(before.get("trust", {}))}
     expected["trust"][option] = [*there, short]
     try:

@@ -1,8 +1,11 @@
 """What was found about a model, by whoever read and verified it; nothing here is checked again."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from strongroom.text import printable
 
 __all__ = ["Claim", "Evidence", "File", "Https", "HuggingFace", "Proof", "Signature", "Source", "Vouched"]
 
@@ -16,7 +19,7 @@ class File:
 
     def __str__(self) -> str:
         """Name it."""
-        return "a file without a name" if self.path is None else self.path
+        return "a file without a name" if self.path is None else printable(self.path, keep="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,20 @@ class HuggingFace:
 
 
 Source = File | Https | HuggingFace
+
+LONGEST = 1000
+
+
+def line_of(text: str) -> str:
+    """Write text of a certificate in printable characters, each text otherwise: none looks like another."""
+    line = "".join(
+        character if character.isprintable() and character != "\\" else f"\\u{{{ord(character):x}}}"
+        for character in text
+    )
+    line = f"\\u{{20}}{line[1:]}" if line.startswith(" ") else line
+    if len(line) <= LONGEST:
+        return line
+    return f"{line[:100]}… sha256:{hashlib.sha256(line.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +102,12 @@ class Signature:
 
     @property
     def signer(self) -> str:
-        """Who signed, in one line: what the lock records."""
+        """Who signed, in one line that nothing in it can break: what is recorded."""
         if self.identity is not None and self.issuer is not None:
-            return f"{self.identity} ({self.issuer})"
+            return line_of(f"{self.identity} ({self.issuer})")
         if self.root is not None:
-            return f"{self.identity or 'a certificate'} under {self.root}"
-        return self.key or "an unnamed key"
+            return line_of(f"{self.identity or 'a certificate'} under {self.root}")
+        return line_of(self.key or "an unnamed key")
 
 
 Proof = Vouched | Signature

@@ -41,8 +41,8 @@ class Record:
         return ", ".join(parts)
 
 
-def compare(name: str, before: Record | None, now: Record) -> tuple[Record, Refusal | None]:
-    """Hold what is to be loaded to what was; return what is to be recorded.
+def compare(path: str, name: str, before: Record | None, now: Record) -> tuple[Record, Refusal | None]:
+    """Hold what is to be loaded to what was; return what `path` is to have of it.
 
     Of the same bytes, a signer or a version that was not known before is added to what is known.
     """
@@ -50,6 +50,7 @@ def compare(name: str, before: Record | None, now: Record) -> tuple[Record, Refu
         return now, None
     words_of_command = ["strongroom", "trust", "accept", name, now.digest]
     words_of_command += ["--model-version", now.version] if now.version else []
+    words_of_command += ["--lock", path]
     next_step = f"if that is meant: {printable(shlex.join(words_of_command), keep='')}"
     told = f"{name!r} was {before} when it was last loaded, and is {now} now"
     if before.version and now.version and words.version_key(now.version) < words.version_key(before.version):
@@ -66,12 +67,12 @@ def hold(path: str, name: str, now: Record) -> str:
     Raises TrustError; the file is then as it was.
     """
     before = read(path).get(name)
-    record, refusal = compare(name, before, now)
+    record, refusal = compare(path, name, before, now)
     if refusal is None and record != before:
         with guarded(path, REFUSALS):
             records = read(path)  # another process may have been faster
             before = records.get(name)
-            record, refusal = compare(name, before, now)
+            record, refusal = compare(path, name, before, now)
             if refusal is None and record != before:
                 write(path, records | {name: record})
     if refusal is not None:
