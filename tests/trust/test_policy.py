@@ -329,6 +329,17 @@ def test_trusted_sources_from_the_environment() -> None:
             variables(TRUSTED_MODEL_SOURCES=value)
 
 
+@pytest.mark.parametrize("variable", ["TRUSTED_MODEL_SOURCES", "STRONGROOM_TRUST__TRUSTED_SOURCES"])
+def test_sources_of_a_variable_drop_no_proof_that_the_file_asks_for(variable: str, tmp_path: Path) -> None:
+    plain = written(tmp_path, "[trust]\ntrusted_sources = ['/srv', { root = '/other' }]")
+    assert [str(source) for source in variables(plain, **{variable: "/mine"}).sources] == ["/mine"]
+    demanding = written(tmp_path, "[[trust.trusted_sources]]\nroot = '/srv'\nproof = 'signature'")
+    with pytest.raises(SettingsError, match=f"{variable} would drop the proofs") as caught:
+        variables(demanding, **{variable: "/srv"})
+    assert caught.value.code == "settings.conflict"
+    assert f"{demanding}:1" in caught.value.message
+
+
 def test_tables_cannot_be_written_in_a_variable() -> None:
     for name in ("DIGESTS", "SIGNERS", "MODELS", "REVOKED"):
         with pytest.raises(SettingsError, match="is made of tables") as caught:

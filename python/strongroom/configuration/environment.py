@@ -79,6 +79,7 @@ def read(environment: Mapping[str, str], below: Mapping[str, Given]) -> dict[str
                 "settings.conflict", f"{given[leaf.name].origin} and {variable} both set {leaf.name}"
             )
         given[leaf.name] = Given(value_of(variable, text, leaf), Origin("variable", variable))
+    refuse_dropping(given, below)
     if (wanted := signatures_wanted(environment)) is not None:
         if "trust.proof" in given:
             raise SettingsError(
@@ -87,6 +88,20 @@ def read(environment: Mapping[str, str], below: Mapping[str, Given]) -> dict[str
         if wanted and not ("trust.proof" in below and below["trust.proof"].value in LEVELS[1:]):
             given["trust.proof"] = Given("signature", Origin("variable", SIGNATURES))
     return given
+
+
+def refuse_dropping(given: Mapping[str, Given], below: Mapping[str, Given]) -> None:
+    """Refuse a list of sources that would drop, unseen, the proofs that the file's sources ask for."""
+    sources = below.get("trust.trusted_sources")
+    if sources is None or "trust.trusted_sources" not in given or not isinstance(sources.value, list):
+        return
+    if any(isinstance(item, dict) and item.keys() & {"proof", "signers"} for item in sources.value):
+        raise SettingsError(
+            "settings.conflict",
+            f"{given['trust.trusted_sources'].origin} would drop the proofs that the sources in "
+            f"{sources.origin} ask for",
+            "unset the variable, or write the sources in the file",
+        )
 
 
 def signatures_wanted(environment: Mapping[str, str]) -> bool | None:
