@@ -21,6 +21,7 @@ codes.watch()
 
 # A configuration of whoever runs the tests decides nothing in them.
 os.environ["XDG_CONFIG_HOME"] = "/nonexistent/configuration"
+os.environ.pop("STRONGROOM_CONFIG", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -159,6 +159,36 @@ def test_a_path_that_turns_after_the_look_is_refused_by_where_it_led(
     assert code_of(root / "tiny.gguf", tiny.checksum, trusted_sources=[str(root)]) == "trust.source"
 
 
+def test_a_path_that_turns_back_again_is_refused_by_where_it_led(
+    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = (tmp_path / "root").resolve()
+    inside = copy_of(tiny, root / "tiny.gguf")
+    outside = copy_of(tiny, tmp_path / "outside/tiny.gguf")
+    link = tmp_path / "link.gguf"
+    link.symlink_to(inside)
+
+    def turn_to(target: Path) -> None:
+        link.unlink()
+        link.symlink_to(target)
+
+    def look_then_turn(*arguments: Any) -> None:
+        decide_early(*arguments)
+        turn_to(outside)
+
+    monkeypatch.setattr(trust, "decide_early", look_then_turn)
+    turned: list[int] = []
+
+    def back(done: int, _total: int) -> None:
+        turned.append(done)
+        turn_to(inside)
+
+    options: dict[str, Any] = {"trusted_sources": [str(root)], "progress": back}
+    assert code_of(link, tiny.checksum, **options) == "trust.source"
+    assert turned
+    assert link.resolve() == inside
+
+
 def test_a_file_without_a_name_is_in_no_root_and_loads_where_none_is_asked_for(
     tiny: Model, tmp_path: Path
 ) -> None:
