@@ -21,7 +21,14 @@ The public names:
 - Settings: what an operator decides, as one tree
 - Security: what is trusted, and what stands between a model and the machine
 - Sandboxing: what a worker may use of the machine
+- ModelVerification: the trust policy: what proves a model, and what is refused whatever proves it
+- TrustedSource: a place that models may come from, and the proof that they need there
+- TrustedDigest: a digest that the operator vouches for
+- Signer: somebody whose signature counts, and for which names
+- ModelRule: what models of some names need beyond what all need
+- Revocation: a digest or key that nothing is loaded for again
 - Limits: bounds on what callers ask for
+- load_settings: settings from the configuration file and the environment
 - Completion: a whole answer
 - Piece: some of an answer
 - Timings: where a request's time went
@@ -64,6 +71,7 @@ from strongroom._core import (
     Tokenizer,
     doctor,
 )
+from strongroom.configuration.load import load_settings
 from strongroom.errors import (
     ChecksumError,
     LoadError,
@@ -88,6 +96,14 @@ from strongroom.router.router import Router
 from strongroom.router.stream import AsyncStream, Stream
 from strongroom.sampling import Sampling, SamplingOptions
 from strongroom.settings import Limits, Sandboxing, Security, Settings
+from strongroom.trust.policy import (
+    ModelRule,
+    ModelVerification,
+    Revocation,
+    Signer,
+    TrustedDigest,
+    TrustedSource,
+)
 
 __all__ = [
     "AsyncRouter",
@@ -105,12 +121,15 @@ __all__ = [
     "Message",
     "MessageDict",
     "ModelInfo",
+    "ModelRule",
+    "ModelVerification",
     "OptionError",
     "Piece",
     "PreflightError",
     "Prompt",
     "PromptError",
     "RequestError",
+    "Revocation",
     "Role",
     "Router",
     "RouterError",
@@ -121,6 +140,7 @@ __all__ = [
     "Security",
     "Settings",
     "SettingsError",
+    "Signer",
     "SourceError",
     "SpecialToken",
     "Stream",
@@ -129,9 +149,12 @@ __all__ = [
     "Timings",
     "Tokenizer",
     "TrustError",
+    "TrustedDigest",
+    "TrustedSource",
     "WorkerError",
     "doctor",
     "inspect",
+    "load_settings",
 ]
 
 __version__ = _version("strongroom")

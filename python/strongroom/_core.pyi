@@ -171,6 +171,8 @@ class Image:
         allow_architectures: Sequence[str] = (),
         size_limit: int | None = None,
         progress: Callable[[int, int], None] | None = None,
+        pins: Sequence[str] = (),
+        algorithms: Sequence[str] = (),
     ) -> Image:
         """Reads a file once into sealed memory, hashing the very bytes that are kept.
 
@@ -178,13 +180,21 @@ class Image:
         is compared, whatever `danger_unverified` says. A file of more than `size_limit` bytes is
         refused before any is read. `progress(done, total)` is called with bytes,
         in this thread, at most every few MiB; what it raises ends the loading and is raised.
+        `pins` are digests of which one has to be the file's where no checksum is given; `algorithms`
+        (`sha256`, …) are computed in the same pass beside those that checksum and pins need.
 
         Raises ChecksumError, SourceError, PreflightError; TrustError (`trust.no_proof`, with the
-        digest found) without a checksum, unless `danger_unverified`.
+        digest found) without a checksum and a pin that matches, unless `danger_unverified`.
         """
     @property
     def digest(self) -> str:
-        """In the checksum's algorithm, SHA-256 without one."""
+        """The one that was compared, or SHA-256."""
+    @property
+    def digests(self) -> list[str]:
+        """Every one that was computed, the checksum's algorithm first."""
+    @property
+    def real_path(self) -> str | None:
+        """Where the file was once it was open, without symbolic links; None where it had no name."""
     @property
     def size(self) -> int:
         """Bytes."""
@@ -192,7 +202,7 @@ class Image:
     def header(self) -> Header: ...
     @property
     def verified(self) -> bool:
-        """Whether a checksum was given and matched."""
+        """Whether the checksum, or one of the pins, matched."""
     @property
     def seconds(self) -> float:
         """From open to sealed, proved and preflighted."""

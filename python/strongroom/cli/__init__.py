@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import strongroom
-from strongroom.cli import doctor, inspect, run, terminal
+from strongroom.cli import config, doctor, inspect, run, terminal, trust
 from strongroom.cli.arguments import Command, Commands
 from strongroom.errors import StrongroomError
 
@@ -29,6 +29,8 @@ app = typer.Typer(
 app.command("run", cls=Command, no_args_is_help=True)(run.run)
 app.command("inspect", cls=Command, no_args_is_help=True)(inspect.inspect)
 app.command("doctor", cls=Command)(doctor.doctor)
+app.add_typer(config.app, name="config")
+app.add_typer(trust.app, name="trust")
 
 
 def show_version(wanted: bool) -> None:

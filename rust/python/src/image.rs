@@ -1,6 +1,7 @@
 //! From a file to a sealed image, proved and preflighted.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -23,6 +24,10 @@ pub(crate) struct Image {
     sealed: strongroom_memory::Image,
     #[pyo3(get)]
     header: Py<Header>,
+    // Every one that was computed.
+    digests: Vec<Digest>,
+    #[pyo3(get)]
+    real_path: Option<OsString>,
     #[pyo3(get)]
     verified: bool,
     #[pyo3(get)]
@@ -41,8 +46,8 @@ impl Image {
     /// Reads a file once into sealed memory, hashing the very bytes that are kept.
     #[staticmethod]
     #[pyo3(
-        signature = (path, *, checksum, danger_unverified=false, allow_architectures=Vec::new(), size_limit=None, progress=None),
-        text_signature = "(path, *, checksum, danger_unverified=False, allow_architectures=(), size_limit=None, progress=None)"
+        signature = (path, *, checksum, danger_unverified=false, allow_architectures=Vec::new(), size_limit=None, progress=None, pins=Vec::new(), algorithms=Vec::new()),
+        text_signature = "(path, *, checksum, danger_unverified=False, allow_architectures=(), size_limit=None, progress=None, pins=(), algorithms=())"
     )]
     fn load(
         py: Python<'_>,
@@ -52,23 +57,38 @@ impl Image {
         allow_architectures: Vec<String>,
         size_limit: Option<&Bound<'_, PyAny>>,
         progress: Option<Py<PyAny>>,
+        pins: Vec<Bound<'_, PyString>>,
+        algorithms: Vec<Bound<'_, PyString>>,
     ) -> Result<Self, Error> {
         let start = Instant::now();
         let expected = checksum.map(parse).transpose()?;
+        let pins = pins.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let wanted = algorithms
+            .iter()
+            .map(algorithm)
+            .collect::<Result<Vec<_>, _>>()?;
         let size_limit = size_limit
             .map(|limit| arguments::integer("size_limit", limit, Error::setting))
             .transpose()?;
-        let (sealed, header) = detach::interruptible(py, progress, |caller| {
-            if expected.is_none() && !danger_unverified {
+        let (sealed, header, digests, real_path) = detach::interruptible(py, progress, |caller| {
+            if expected.is_none() && pins.is_empty() && !danger_unverified {
                 return Err(Error::no_proof(&digest(&path, caller)?));
             }
-            let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-            let unproven = image::read(&path, &[algorithm], size_limit, &mut |done, total| {
+            let mut algorithms = vec![expected.map_or(Algorithm::Sha256, |d| d.algorithm())];
+            for algorithm in wanted.into_iter().chain(pins.iter().map(Digest::algorithm)) {
+                if !algorithms.contains(&algorithm) {
+                    algorithms.push(algorithm);
+                }
+            }
+            let unproven = image::read(&path, &algorithms, size_limit, &mut |done, total| {
                 caller.progress(done, total)
             })?;
-            let sealed = match expected {
-                Some(expected) => unproven.prove(&expected)?,
-                None => unproven.danger_accept(),
+            let digests = unproven.digests().to_vec();
+            let real_path = unproven.real_path().map(|path| path.as_os_str().to_owned());
+            let sealed = match expected.as_ref().or_else(|| pinned(&pins, &digests)) {
+                Some(expected) => unproven.prove(expected)?,
+                None if danger_unverified => unproven.danger_accept(),
+                None => return Err(Error::no_proof(&digests[0])),
             };
             let bytes = sealed.map().map_err(|error| SourceError::Io {
                 action: "map the image of",
@@ -79,12 +99,14 @@ impl Image {
                 allow_architectures,
             };
             let header = strongroom_gguf::preflight(&bytes, sealed.len() as u64, &policy)?;
-            Ok::<_, Error>((sealed, header))
+            Ok::<_, Error>((sealed, header, digests, real_path))
         })?;
         Ok(Self {
             sealed,
             header: Py::new(py, Header::from(header))?,
-            verified: expected.is_some(),
+            verified: expected.is_some() || pinned(&pins, &digests).is_some(),
+            digests,
+            real_path,
             seconds: start.elapsed().as_secs_f64(),
         })
     }
@@ -93,6 +115,12 @@ impl Image {
     #[getter]
     fn digest(&self) -> String {
         self.sealed.digest().to_string()
+    }
+
+    /// Every digest that was computed, the checksum's algorithm first.
+    #[getter]
+    fn digests(&self) -> Vec<String> {
+        self.digests.iter().map(ToString::to_string).collect()
     }
 
     /// Bytes.
@@ -118,6 +146,23 @@ fn parse(checksum: &Bound<'_, PyString>) -> Result<Digest, VerifyError> {
             reason: "it holds a lone surrogate".to_owned(),
         })?
         .parse()
+}
+
+/// The pin that one of the digests is held to.
+fn pinned<'a>(pins: &'a [Digest], found: &[Digest]) -> Option<&'a Digest> {
+    pins.iter()
+        .find(|pin| found.iter().any(|found| pin.verify(found).is_ok()))
+}
+
+/// An algorithm by its word.
+fn algorithm(word: &Bound<'_, PyString>) -> Result<Algorithm, VerifyError> {
+    let word = word.to_string_lossy();
+    Algorithm::ALL
+        .into_iter()
+        .find(|algorithm| algorithm.as_str() == word)
+        .ok_or_else(|| VerifyError::UnknownAlgorithm {
+            name: word.chars().take(16).collect(),
+        })
 }
 
 /// The digest of a file that nothing speaks for; nothing of it is kept.
