@@ -34,6 +34,10 @@ The public names:
 - Tokenizer: what it says about its vocabulary
 - SpecialToken: a token with a role of its own
 - Finding: something that preflight noticed and does not refuse
+- verify_signature: who signed a file, or an error
+- sign: signs a file
+- generate_key: makes a key pair
+- Evidence: what a verification found: who, what, how, when, by which rule
 - doctor: what this machine can enforce
 - Capability: one row of `doctor`
 - StrongroomError: the root of the errors, each with `code`, `message` and `next_step`
@@ -41,6 +45,9 @@ The public names:
 - OptionError: an option of a call is misspelt, of the wrong type, or out of range
 - SourceError: the file can't be read, or changed while it was read
 - ChecksumError: the checksum is malformed, or the file has another one
+- SigningKeyError: a key can't be read, or is not to be used
+- SignatureError: the signature is malformed, or not one of these bytes by this key
+- OutputError: a file can't be written
 - TrustError: nothing proves that the file is the one that was meant
 - PreflightError: the file is not a well-formed model
 - LoadError: llama.cpp couldn't load the model within its limits
@@ -68,12 +75,15 @@ from strongroom.errors import (
     ChecksumError,
     LoadError,
     OptionError,
+    OutputError,
     PreflightError,
     PromptError,
     RequestError,
     RouterError,
     SandboxError,
     SettingsError,
+    SignatureError,
+    SigningKeyError,
     SourceError,
     StrongroomError,
     TemplateError,
@@ -81,7 +91,9 @@ from strongroom.errors import (
     WorkerError,
 )
 from strongroom.messages import Message, MessageDict, Prompt, Role
+from strongroom.models.evidence import Evidence
 from strongroom.models.inspection import inspect
+from strongroom.models.signing import generate_key, sign, verify_signature
 from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
 from strongroom.router.async_router import AsyncRouter
 from strongroom.router.router import Router
@@ -95,6 +107,7 @@ __all__ = [
     "Capability",
     "ChecksumError",
     "Completion",
+    "Evidence",
     "Finding",
     "FinishReason",
     "Header",
@@ -106,6 +119,7 @@ __all__ = [
     "MessageDict",
     "ModelInfo",
     "OptionError",
+    "OutputError",
     "Piece",
     "PreflightError",
     "Prompt",
@@ -121,6 +135,8 @@ __all__ = [
     "Security",
     "Settings",
     "SettingsError",
+    "SignatureError",
+    "SigningKeyError",
     "SourceError",
     "SpecialToken",
     "Stream",
@@ -131,7 +147,10 @@ __all__ = [
     "TrustError",
     "WorkerError",
     "doctor",
+    "generate_key",
     "inspect",
+    "sign",
+    "verify_signature",
 ]
 
 __version__ = _version("strongroom")

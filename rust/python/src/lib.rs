@@ -17,6 +17,9 @@ mod gguf;
 mod image;
 mod inspect;
 mod model;
+mod output;
+mod signature;
+mod signing;
 mod stream;
 
 /// The Rust core. Use `strongroom`, which puts words for people around it.
@@ -30,6 +33,8 @@ mod _core {
         image::Image,
         inspect::{Inspection, inspect},
         model::{Layer, Model},
+        signature::{Evidence, verify_file},
+        signing::{generate_key, sign_file},
         stream::{Began, Finished, Piece, Stream},
     };
 }

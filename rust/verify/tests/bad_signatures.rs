@@ -236,6 +236,8 @@ fn minisigned() -> (SecretKey, TrustedKey, String) {
     (key, trusted, file)
 }
 
+// One table of one format.
+#[allow(clippy::too_many_lines)]
 #[test]
 fn minisign_field_by_field() {
     let (key, trusted, file) = minisigned();
