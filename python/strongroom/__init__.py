@@ -41,6 +41,10 @@ The public names:
 - Tokenizer: what it says about its vocabulary
 - SpecialToken: a token with a role of its own
 - Finding: something that preflight noticed and does not refuse
+- verify_signature: who signed a file, or an error
+- sign: signs a file
+- generate_key: makes a key pair
+- Evidence: what a verification found: who, what, how, when, by which rule
 - doctor: what this machine can enforce
 - Capability: one row of `doctor`
 - StrongroomError: the root of the errors, each with `code`, `message` and `next_step`
@@ -48,6 +52,9 @@ The public names:
 - OptionError: an option of a call is misspelt, of the wrong type, or out of range
 - SourceError: the file can't be read, or changed while it was read
 - ChecksumError: the checksum is malformed, or the file has another one
+- SigningKeyError: a key can't be read, or is not to be used
+- SignatureError: the signature is malformed, or not one of these bytes by this key
+- OutputError: a file can't be written
 - TrustError: nothing proves that the file is the one that was meant
 - PreflightError: the file is not a well-formed model
 - LoadError: llama.cpp couldn't load the model within its limits
@@ -76,12 +83,15 @@ from strongroom.errors import (
     ChecksumError,
     LoadError,
     OptionError,
+    OutputError,
     PreflightError,
     PromptError,
     RequestError,
     RouterError,
     SandboxError,
     SettingsError,
+    SignatureError,
+    SigningKeyError,
     SourceError,
     StrongroomError,
     TemplateError,
@@ -89,7 +99,9 @@ from strongroom.errors import (
     WorkerError,
 )
 from strongroom.messages import Message, MessageDict, Prompt, Role
+from strongroom.models.evidence import Evidence
 from strongroom.models.inspection import inspect
+from strongroom.models.signing import generate_key, sign, verify_signature
 from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
 from strongroom.router.async_router import AsyncRouter
 from strongroom.router.router import Router
@@ -111,6 +123,7 @@ __all__ = [
     "Capability",
     "ChecksumError",
     "Completion",
+    "Evidence",
     "Finding",
     "FinishReason",
     "Header",
@@ -124,6 +137,7 @@ __all__ = [
     "ModelRule",
     "ModelVerification",
     "OptionError",
+    "OutputError",
     "Piece",
     "PreflightError",
     "Prompt",
@@ -140,7 +154,9 @@ __all__ = [
     "Security",
     "Settings",
     "SettingsError",
+    "SignatureError",
     "Signer",
+    "SigningKeyError",
     "SourceError",
     "SpecialToken",
     "Stream",
@@ -153,8 +169,11 @@ __all__ = [
     "TrustedSource",
     "WorkerError",
     "doctor",
+    "generate_key",
     "inspect",
     "load_settings",
+    "sign",
+    "verify_signature",
 ]
 
 __version__ = _version("strongroom")

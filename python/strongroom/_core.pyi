@@ -6,11 +6,13 @@ prefix of the error's stable code. Whatever takes long releases the GIL and answ
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, final
 
 __all__ = [
     "Began",
     "Capability",
+    "Evidence",
     "Finding",
     "Finished",
     "Header",
@@ -24,8 +26,11 @@ __all__ = [
     "Tokenizer",
     "doctor",
     "error_codes",
+    "generate_key",
     "inspect",
     "rehearse",
+    "sign_file",
+    "verify_file",
 ]
 
 def error_codes() -> list[str]:
@@ -44,6 +49,58 @@ def inspect(
     raises ends the inspection and is raised.
 
     Raises SourceError when the file can't be read.
+    """
+
+def verify_file(
+    path: str,
+    *,
+    public_key: str,
+    signature: str | None = None,
+    hash: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evidence:
+    """Holds the signature of a file to it, by the owner of `public_key`. Nothing of the file is kept.
+
+    Key and signature are read first; the file once. A signature that isn't named is `path` with `.sig`,
+    or with a key of minisign `.minisig`, behind it. `hash` is `sha256`, `sha384` or `sha512`.
+
+    Raises SignatureError, SigningKeyError, SourceError, OptionError.
+    """
+
+def sign_file(
+    path: str,
+    *,
+    private_key: str,
+    format: str,
+    output: str | None = None,
+    hash: str | None = None,
+    rsa_padding: str | None = None,
+    comment: str | None = None,
+    passphrase: bytearray | None = None,
+    passphrase_file: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Path, Evidence]:
+    """Signs a file and writes the signature, which is verified before; `passphrase` is wiped.
+
+    `format` is `detached` or `minisign`, `rsa_padding` `pkcs1` or `pss`.
+
+    Raises SignatureError, SigningKeyError, SourceError, OutputError, OptionError.
+    """
+
+def generate_key(
+    *,
+    kind: str,
+    private_key: str,
+    public_key: str,
+    passphrase: bytearray | None = None,
+    passphrase_file: str | None = None,
+) -> str:
+    """Makes a key pair and writes both files, neither of which may exist; `passphrase` is wiped.
+
+    `kind` is `p256`, `p384`, `p521`, `ed25519`, `rsa2048`, `rsa3072`, `rsa4096` or `minisign`.
+    Returns the key's id.
+
+    Raises OptionError, OutputError, SourceError.
     """
 
 def doctor() -> list[Capability]:
@@ -70,6 +127,26 @@ class Capability:
         """Whether it is enough for every isolation; None where there is nothing to judge."""
     @property
     def detail(self) -> str: ...
+
+@final
+class Evidence:
+    """What verifying a signature found."""
+
+    @property
+    def signer(self) -> str:
+        """The key's id."""
+    @property
+    def digest(self) -> str:
+        """The one that was signed, or one that names the bytes that were."""
+    @property
+    def how(self) -> str: ...
+    @property
+    def signed_at(self) -> int | None:
+        """In seconds since 1970, where the signature covers it."""
+    @property
+    def comment(self) -> str | None: ...
+    @property
+    def rule(self) -> str: ...
 
 @final
 class Finding:
@@ -168,6 +245,9 @@ class Image:
         *,
         checksum: str | None,
         danger_unverified: bool = False,
+        signature: str | None = None,
+        public_key: str | None = None,
+        hash: str | None = None,
         allow_architectures: Sequence[str] = (),
         size_limit: int | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -177,18 +257,20 @@ class Image:
         """Reads a file once into sealed memory, hashing the very bytes that are kept.
 
         `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits; where it is given it
-        is compared, whatever `danger_unverified` says. A file of more than `size_limit` bytes is
-        refused before any is read. `progress(done, total)` is called with bytes,
+        is compared, whatever `danger_unverified` says. So is a signature by the owner of `public_key`;
+        `signature` and `hash` are as for `verify_file`, and read before the file. A file of more than
+        `size_limit` bytes is refused before any is read. `progress(done, total)` is called with bytes,
         in this thread, at most every few MiB; what it raises ends the loading and is raised.
         `pins` are digests of which one has to be the file's where no checksum is given; `algorithms`
         (`sha256`, …) are computed in the same pass beside those that checksum and pins need.
 
-        Raises ChecksumError, SourceError, PreflightError; TrustError (`trust.no_proof`, with the
-        digest found) without a checksum and a pin that matches, unless `danger_unverified`.
+        Raises ChecksumError, SignatureError, SigningKeyError, SourceError, PreflightError; TrustError
+        (`trust.no_proof`, with the digest found) without a checksum, a public key or a pin that
+        matches, unless `danger_unverified`.
         """
     @property
     def digest(self) -> str:
-        """The one that was compared, or SHA-256."""
+        """The one that was compared, without one the signature's, else SHA-256."""
     @property
     def digests(self) -> list[str]:
         """Every one that was computed, the checksum's algorithm first."""
@@ -202,7 +284,10 @@ class Image:
     def header(self) -> Header: ...
     @property
     def verified(self) -> bool:
-        """Whether the checksum, or one of the pins, matched."""
+        """Whether a checksum, a signature, or one of the pins held."""
+    @property
+    def evidence(self) -> Evidence | None:
+        """What verifying the signature found."""
     @property
     def seconds(self) -> float:
         """From open to sealed, proved and preflighted."""

@@ -11,12 +11,15 @@ __all__ = [
     "ChecksumError",
     "LoadError",
     "OptionError",
+    "OutputError",
     "PreflightError",
     "PromptError",
     "RequestError",
     "RouterError",
     "SandboxError",
     "SettingsError",
+    "SignatureError",
+    "SigningKeyError",
     "SourceError",
     "StrongroomError",
     "TemplateError",
@@ -120,6 +123,18 @@ class ChecksumError(StrongroomError):
     """The checksum is malformed, or the file has another one."""
 
 
+class SigningKeyError(StrongroomError):
+    """A public or private key can't be read, or is not to be used."""
+
+
+class SignatureError(StrongroomError):
+    """The signature is malformed, or not one of these bytes by this key."""
+
+
+class OutputError(StrongroomError):
+    """A file can't be written."""
+
+
 class TrustError(StrongroomError):
     """Nothing proves that the file is the one that was meant."""
 
@@ -162,6 +177,9 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "option": OptionError,
         "source": SourceError,
         "checksum": ChecksumError,
+        "key": SigningKeyError,
+        "signature": SignatureError,
+        "output": OutputError,
         "trust": TrustError,
         "gguf": PreflightError,
         "load": LoadError,

@@ -9,6 +9,7 @@ from strongroom import _core
 from strongroom.backends.backend import Began, Event, Finished
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
+from strongroom.models.evidence import Evidence
 from strongroom.quantities import seconds_of
 from strongroom.results import ModelInfo, Piece, Timings
 from strongroom.sampling import Sampling, out_of_range, whole
@@ -135,6 +136,7 @@ class Local:
             signer=self._decision.signer,
             version=self._decision.version,
             why=self._decision.why,
+            evidence=None if image.evidence is None else Evidence.of(image.evidence),
             size=image.size,
             architecture=header.architecture,
             parameters=model.parameters,

@@ -41,6 +41,18 @@ def run(
     ] = None,
     name: Name = None,
     model_version: ModelVersion = None,
+    public_key: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The key that the model must be signed with: PEM, or minisign's."),
+    ] = None,
+    signature: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The signature; default MODEL.sig, minisign's MODEL.minisig."),
+    ] = None,
+    hash: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What it is over: sha256, sha384, sha512; default by the key."),
+    ] = None,
     danger_no_verification: Annotated[
         bool, typer.Option("--danger-no-verification", help="Run a model that nothing proves.")
     ] = False,
@@ -129,11 +141,14 @@ def run(
                     "limits.context_length": context_length,
                 },
             ),
-            checksum,
-            None if chat_template is None else template_in(chat_template),
-            allow_architecture or (),
-            name,
-            model_version,
+            checksum=checksum,
+            signature=signature,
+            public_key=public_key,
+            hash=hash,
+            chat_template=None if chat_template is None else template_in(chat_template),
+            allow_architectures=allow_architecture or (),
+            name=name,
+            version=model_version,
         )
         Sampling.of(options)  # before minutes may go into loading
         before = () if system is None else (Message("system", system),)

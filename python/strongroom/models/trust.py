@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from strongroom import _core
+from strongroom.arguments import file_of, word
 from strongroom.errors import OptionError, SettingsError, TrustError
+from strongroom.models.source import Reference
 from strongroom.options import shown
 from strongroom.settings import Security
 from strongroom.trust import lock
 from strongroom.trust.decision import Decision, Refusal, Step, assess, decide, decide_early
-from strongroom.trust.evidence import Claim, Evidence, File, Vouched
+from strongroom.trust.evidence import Claim, Evidence, File, Proof, Signature, Vouched
 from strongroom.trust.policy import ModelVerification
 from strongroom.trust.words import version_of
 
@@ -57,6 +59,9 @@ def admit(
     name: str,
     version: str | None = None,
     checksum: str | None,
+    signature: Reference | None = None,
+    public_key: Reference | None = None,
+    hash: str | None = None,
     security: Security,
     allow_architectures: Sequence[str],
     progress: Progress | None,
@@ -67,7 +72,7 @@ def admit(
     that the image was filled from. A file in the wrong place, or too large, is also refused before any
     byte is read, by its path as it is then.
 
-    Raises SourceError, ChecksumError, TrustError, PreflightError.
+    Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError, PreflightError.
     """
     if checksum is not None and not isinstance(checksum, str):
         raise OptionError("option.wrong_type", f"checksum must be a string, not {shown(checksum)}")
@@ -80,6 +85,9 @@ def admit(
             path,
             # What no encoding has can't be a digest either: the core says that it is malformed.
             checksum=None if checksum is None else checksum.encode("ascii", "backslashreplace").decode(),
+            signature=file_of("signature", signature),
+            public_key=file_of("public_key", public_key),
+            hash=word("hash", hash),
             danger_unverified=danger,
             allow_architectures=architectures(allow_architectures),
             size_limit=security.sandboxing.address_space,
@@ -107,14 +115,17 @@ def examine(
     name: str,
     version: str | None,
     checksum: str | None,
+    signature: Reference | None = None,
+    public_key: Reference | None = None,
+    hash: str | None = None,
     security: Security,
     allow_architectures: Sequence[str],
     progress: Progress | None,
 ) -> Decision:
     """Say how `admit` would decide, rule by rule, and record nothing. The image is thrown away.
 
-    Raises SourceError, ChecksumError where the checksum is malformed, PreflightError, and TrustError where
-    the record of models is damaged.
+    Raises SourceError, ChecksumError where the checksum is malformed, SignatureError, SigningKeyError,
+    PreflightError, and TrustError where the record of models is damaged.
     """
     policy = security.model_verification
     claim = Claim(name=name, version=checked_version(version), danger=security.verification == "danger-none")
@@ -124,6 +135,9 @@ def examine(
     image = _core.Image.load(
         path,
         checksum=None,
+        signature=file_of("signature", signature),
+        public_key=file_of("public_key", public_key),
+        hash=word("hash", hash),
         danger_unverified=True,  # nothing is run of it
         allow_architectures=architectures(allow_architectures),
         size_limit=security.sandboxing.address_space,
@@ -132,8 +146,9 @@ def examine(
         pins=() if checksum is None else (checksum,),
         algorithms=sorted(algorithms),
     )
-    matched = checksum is not None and checksum.lower() in image.digests
-    decision = assess(policy, evidence_of(image, image.digest if matched else None), claim)
+    wanted = None if checksum is None else checksum.lower()
+    matched = wanted in image.digests
+    decision = assess(policy, evidence_of(image, wanted if matched else None), claim)
     steps = decision.steps
     if checksum is not None and not matched:
         refusal = Refusal("checksum.mismatch", f"the file does not have {checksum}", MISMATCH)
@@ -168,14 +183,32 @@ def refuse_early(policy: ModelVerification, claim: Claim, path: str) -> None:
 
 def evidence_of(image: _core.Image, expected: str | None) -> Evidence:
     """Gather what was found about a file; `expected` is the digest that the call named, and that matched."""
+    proofs: list[Proof] = [] if expected is None else [Vouched(digest=expected)]
+    if (found := image.evidence) is not None:
+        proofs.append(
+            Signature(
+                kind="signature",
+                key=found.signer,
+                rule=found.how,
+                when=moment(found.signed_at),
+            )
+        )
     return Evidence(
         digests=tuple(image.digests),
         size=image.size,
         architecture=image.header.architecture,
         source=File(image.real_path),
-        proofs=() if expected is None else (Vouched(digest=expected),),
+        proofs=tuple(proofs),
         when=datetime.now(tz=UTC),
     )
+
+
+def moment(seconds: int | None) -> datetime | None:
+    """Return when something was signed; of a time that no calendar has, nothing."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def recorded(path: str, decision: Decision) -> Decision:

@@ -41,6 +41,9 @@ class Router:
         *,
         checksum: str | None = None,
         version: str | None = None,
+        signature: Reference | None = None,
+        public_key: Reference | None = None,
+        hash: str | None = None,
         context_length: int | None = None,
         chat_template: str | None = None,
         allow_architectures: Sequence[str] = (),
@@ -50,12 +53,14 @@ class Router:
 
         `reference` is a path; `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits;
         `version`, numbers with dots, is what the trust policy and the record of models go by;
+        `public_key`, `signature` and `hash` are those of `verify_signature`; what is given has to hold;
         `context_length` takes precedence over the settings'; `chat_template` replaces the file's;
         `allow_architectures` names architectures that preflight can't check in depth. `progress(done,
         total)` is called with bytes; what it raises ends the loading.
 
-        Raises SourceError, ChecksumError, TrustError (without a checksum, unless the settings name the
-        danger), PreflightError, SandboxError, LoadError, WorkerError, OptionError, RouterError.
+        Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError (without a checksum
+        or a public key, unless the settings name the danger), PreflightError, SandboxError, LoadError,
+        WorkerError, OptionError, RouterError.
         """
         return load(
             self._registry,
@@ -64,6 +69,9 @@ class Router:
             reference,
             checksum=checksum,
             version=version,
+            signature=signature,
+            public_key=public_key,
+            hash=hash,
             context_length=context_length,
             chat_template=chat_template,
             allow_architectures=allow_architectures,

@@ -8,10 +8,13 @@ use std::{
 };
 
 use rustix::io::Errno;
-use strongroom_verify::{Algorithm, Digest, VerifyError};
+use strongroom_verify::{
+    Algorithm, Digest, VerifyError,
+    signature::{Evidence, Need, Seen, Signature},
+};
 
 use crate::{
-    Mapping, Source, SourceError,
+    Mapping, ProofError, Source, SourceError,
     filling::{Filling, reopen},
     pipeline::{self, Progress},
     room,
@@ -71,6 +74,7 @@ pub fn read(
         length,
         real_path,
         digests,
+        path: path.to_owned(),
     })
 }
 
@@ -84,7 +88,7 @@ pub fn blank() -> io::Result<OwnedFd> {
     Ok(filling.seal()?)
 }
 
-/// A sealed image whose digest nobody has compared yet; its bytes can't be reached.
+/// A sealed image that nobody has held to a proof yet; its bytes can't be reached.
 #[derive(Debug)]
 pub struct Unproven {
     memory: OwnedFd,
@@ -92,6 +96,8 @@ pub struct Unproven {
     real_path: Option<PathBuf>,
     // Never empty: `read` asks for one at least.
     digests: Vec<Digest>,
+    // For messages.
+    path: PathBuf,
 }
 
 impl Unproven {
@@ -112,6 +118,41 @@ impl Unproven {
     /// [`VerifyError::Mismatch`], also where the digest's algorithm wasn't asked for when the image
     /// was read; the image is gone.
     pub fn prove(self, expected: &Digest) -> Result<Image, VerifyError> {
+        let found = self.matching(expected)?;
+        Ok(self.accept(found))
+    }
+
+    /// Holds the bytes to a signature by a key that the caller trusts, and to a digest besides where
+    /// there is one. A signature over the bytes themselves is held to the sealed image.
+    ///
+    /// # Errors
+    /// [`ProofError`], also where what the signature [needs](Signature::need) wasn't asked for when
+    /// the image was read; the image is gone.
+    pub fn prove_signed(
+        self,
+        signature: &Signature,
+        expected: Option<&Digest>,
+    ) -> Result<(Image, Evidence), ProofError> {
+        let expected = expected
+            .map(|expected| self.matching(expected))
+            .transpose()?;
+        let whole = match signature.need() {
+            Need::Digest(_) => None,
+            Need::Whole => Some(
+                Mapping::new(self.memory.as_fd(), self.length)
+                    .map_err(|error| io_error("map the image of", self.path.clone(), error))?,
+            ),
+        };
+        let evidence = signature.verify(&Seen {
+            digests: &self.digests,
+            whole: whole.as_deref(),
+        })?;
+        let digest = expected.unwrap_or(evidence.digest);
+        Ok((self.accept(digest), evidence))
+    }
+
+    /// The digest of these bytes that is the one expected.
+    fn matching(&self, expected: &Digest) -> Result<Digest, VerifyError> {
         let found = self
             .digests
             .iter()
@@ -119,7 +160,7 @@ impl Unproven {
             .copied()
             .unwrap_or(self.digests[0]);
         expected.verify(&found)?;
-        Ok(self.accept(found))
+        Ok(found)
     }
 
     /// Takes the bytes as they are, compared with nothing.
@@ -153,7 +194,8 @@ impl Image {
         self.length
     }
 
-    /// The digest that was compared, or the first one found where danger was accepted.
+    /// The digest that was compared, else the one that was signed or that names what was, or the
+    /// first one found where danger was accepted.
     pub const fn digest(&self) -> Digest {
         self.digest
     }

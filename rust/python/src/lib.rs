@@ -17,8 +17,11 @@ mod gguf;
 mod image;
 mod inspect;
 mod model;
+mod output;
 #[cfg(feature = "panic-probe")]
 mod panic_probe;
+mod signature;
+mod signing;
 mod stream;
 
 /// The Rust core. Use `strongroom`, which puts words for people around it.
@@ -35,6 +38,8 @@ mod _core {
         image::Image,
         inspect::{Inspection, inspect},
         model::{Layer, Model},
+        signature::{Evidence, verify_file},
+        signing::{generate_key, sign_file},
         stream::{Began, Finished, Piece, Stream},
     };
 }

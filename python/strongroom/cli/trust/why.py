@@ -22,6 +22,16 @@ def why(
     checksum: Annotated[
         str | None, typer.Option(metavar="ALGORITHM:HEX", help="The digest that the call would give.")
     ] = None,
+    public_key: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The key that the call would give.")
+    ] = None,
+    signature: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The signature; default MODEL.sig, MODEL.minisig.")
+    ] = None,
+    hash: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What it is over: sha256, sha384, sha512; default by the key."),
+    ] = None,
     name: Name = None,
     model_version: ModelVersion = None,
     allow_architecture: Annotated[
@@ -40,6 +50,9 @@ def why(
                 name=name_of(model, name),
                 version=model_version,
                 checksum=checksum,
+                signature=signature,
+                public_key=public_key,
+                hash=hash,
                 security=settings.security,
                 allow_architectures=allow_architecture or (),
                 progress=progress,
