@@ -253,8 +253,10 @@ class Image:
         progress: Callable[[int, int], None] | None = None,
         pins: Sequence[str] = (),
         algorithms: Sequence[str] = (),
+        parts: Sequence[str] = (),
+        part_checksums: Sequence[str] = (),
     ) -> Image:
-        """Reads a file once into sealed memory, hashing the very bytes that are kept.
+        """Reads a file, or every part of a model, once into sealed memory, hashing every byte.
 
         `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits; where it is given it
         is compared, whatever `danger_unverified` says. So is a signature by the owner of `public_key`;
@@ -262,7 +264,10 @@ class Image:
         `size_limit` bytes is refused before any is read. `progress(done, total)` is called with bytes,
         in this thread, at most every few MiB; what it raises ends the loading and is raised.
         `pins` are digests of which one has to be the file's where no checksum is given; `algorithms`
-        (`sha256`, …) are computed in the same pass beside those that checksum and pins need.
+        (`sha256`, …) are computed in the same pass beside those that checksum and pins need. `parts`
+        are the paths of all parts of a split model, in their order: they become one image, without the
+        keys that say so; its digests are those of the parts' digests, one after the other, and
+        `part_checksums` has one for each. Their signatures stand beside them.
 
         Raises ChecksumError, SignatureError, SigningKeyError, SourceError, PreflightError; TrustError
         (`trust.no_proof`, with the digest found) without a checksum, a public key or a pin that
@@ -286,8 +291,8 @@ class Image:
     def verified(self) -> bool:
         """Whether a checksum, a signature, or one of the pins held."""
     @property
-    def evidence(self) -> Evidence | None:
-        """What verifying the signature found."""
+    def evidence(self) -> list[Evidence]:
+        """What verifying the signature found: one, or one of each part."""
     @property
     def seconds(self) -> float:
         """From open to sealed, proved and preflighted."""

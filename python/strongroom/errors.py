@@ -49,6 +49,8 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "option.out_of_range": "see the option's documented range",
         "source.invalid": "name a file: a path with a `/` in it, or one that ends in .gguf",
         "source.unavailable": "download the model yourself and load it by its path with checksum=",
+        "source.parts": "give the path of the first part, …-00001-of-0000N.gguf, and keep no other version "
+        "of the model in its folder",
         "source.no_store": "give the path of a file: one with a `/` in it, or one that ends in .gguf",
         "trust.revoked": "take another model: what is revoked is loaded by nothing",
         "trust.source": "load it from a place that the policy names, or add its place to the policy",

@@ -97,7 +97,7 @@ class ModelInfo:
     """From the worker's first order to its sandbox in force."""
     load_seconds: float
     """In llama.cpp: parsing the image and making the context."""
-    evidence: Evidence | None = None
-    """What verifying its signature found, where one was given."""
+    evidence: tuple[Evidence, ...] = ()
+    """What verifying its signature found, where a key was given; of a model in parts one per part."""
     failure: tuple[str, str] | None = None
     """Code and message of why it serves no request any more, where it doesn't: the rest is of before."""

@@ -76,11 +76,11 @@ def test_a_signature_found_by_its_name_proves_a_model(model: Path, kind: str) ->
     public, signature = signed(kind, model)
     image = load(model, public_key=public)
     assert image.verified
-    assert image.evidence is not None
-    assert image.evidence.digest == image.digest
-    assert image.evidence.signer.startswith("sha256:")
+    [evidence] = image.evidence
+    assert evidence.digest == image.digest
+    assert evidence.signer.startswith("sha256:")
     found = verify_signature(model, public_key=public)
-    assert found == Evidence.of(image.evidence)
+    assert found == Evidence.of(evidence)
     assert found == verify_signature(model, public_key=str(public), signature=signature)
     # Elsewhere, it is found where it is said to be, and only there.
     moved = signature.rename(signature.with_name("elsewhere"))
@@ -155,8 +155,8 @@ def test_a_checksum_and_a_signature_both_have_to_hold(model: Path, tiny: Model) 
     public, signature = signed("p384", model)
     image = load(model, checksum=tiny.checksum, public_key=public)
     assert image.digest == tiny.checksum
-    assert image.evidence is not None
-    assert image.evidence.digest.startswith("sha384:")
+    [evidence] = image.evidence
+    assert evidence.digest.startswith("sha384:")
     with pytest.raises(ChecksumError):
         load(model, checksum="sha256:" + "0" * 64, public_key=public)
     signature.write_bytes(signature.read_bytes().replace(b"\x02", b"\x03", 1))
@@ -472,9 +472,8 @@ def test_a_router_loads_what_is_signed_and_shows_the_evidence(
     with Router(settings()) as router, caplog.at_level(logging.DEBUG):
         info = router.load("signed", model, public_key=public)
         assert info.verified
-        assert info.evidence == verify_signature(model, public_key=public)
-        assert info.evidence is not None
-        assert dataclasses.asdict(info.evidence)["signer"] == info.evidence.signer
+        assert info.evidence == (verify_signature(model, public_key=public),)
+        assert dataclasses.asdict(info.evidence[0])["signer"] == info.evidence[0].signer
         assert router.complete("x", max_tokens=1).completion_tokens == 1
         signature.write_bytes(bytes(64))
         with pytest.raises(SignatureError):

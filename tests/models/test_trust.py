@@ -108,7 +108,7 @@ def test_a_checksum_that_is_none_is_refused_before_the_file_is_read(checksum: st
     assert code_of("/nonexistent/model.gguf", checksum) == code
 
 
-@pytest.mark.parametrize("checksum", [5, b"sha256:", ["sha256:"], True])
+@pytest.mark.parametrize("checksum", [5, b"sha256:", ["sha256:", 5], True])
 def test_a_checksum_is_text(tiny: Model, checksum: Any) -> None:
     with pytest.raises(OptionError, match="checksum must be a string") as caught:
         load(tiny.path, checksum)

@@ -136,7 +136,7 @@ class Local:
             signer=self._decision.signer,
             version=self._decision.version,
             why=self._decision.why,
-            evidence=None if image.evidence is None else Evidence.of(image.evidence),
+            evidence=tuple(Evidence.of(found) for found in image.evidence),
             size=image.size,
             architecture=header.architecture,
             parameters=model.parameters,

@@ -9,13 +9,14 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from strongroom.configuration.load import configure
+from strongroom.models.source import Checksum
 from strongroom.settings import Settings
 
 if TYPE_CHECKING:
     from typer._click import Command as ClickCommand
     from typer._click import Context
 
-__all__ = ["Command", "Commands", "Config", "ModelVersion", "Name", "configured"]
+__all__ = ["Checksums", "Command", "Commands", "Config", "ModelVersion", "Name", "checksum_of", "configured"]
 
 Config = Annotated[
     Path | None,
@@ -25,6 +26,16 @@ Config = Annotated[
     ),
 ]
 """The option `--config`."""
+
+Checksums = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--checksum",
+        metavar="ALGORITHM:HEX",
+        help="The digest that the model must have, sha256:…; of one in parts also repeated, one per part.",
+    ),
+]
+"""The option `--checksum`."""
 
 Name = Annotated[
     str | None,
@@ -80,3 +91,10 @@ def configured(path: Path | None, options: Mapping[str, object]) -> Settings:
     """Return the settings, over which those options of the command line that were given take precedence."""
     given = {name: value for name, value in options.items() if value is not None}
     return configure(path, command_line=given).settings
+
+
+def checksum_of(given: list[str] | None) -> Checksum | None:
+    """Return the checksum of the whole, or those of the parts."""
+    if not given:
+        return None
+    return given[0] if len(given) == 1 else given

@@ -7,7 +7,7 @@ import typer
 
 from strongroom import _core
 from strongroom.backends.local import WORKERS
-from strongroom.cli.arguments import Config, ModelVersion, Name, configured
+from strongroom.cli.arguments import Checksums, Config, ModelVersion, Name, checksum_of, configured
 from strongroom.cli.loading import Load, loaded, sandbox_table, summary
 from strongroom.cli.terminal import note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
@@ -26,9 +26,7 @@ def doctor(
         ),
     ] = None,
     *,
-    checksum: Annotated[
-        str | None, typer.Option(metavar="ALGORITHM:HEX", help="The digest that the model must have.")
-    ] = None,
+    checksum: Checksums = None,
     name: Name = None,
     model_version: ModelVersion = None,
     config: Config = None,
@@ -41,7 +39,7 @@ def doctor(
     if model is None or settings is None:
         sandbox = rehearsed()
     else:
-        sandbox = started(Load(model, settings, checksum, name=name, version=model_version))
+        sandbox = started(Load(model, settings, checksum_of(checksum), name=name, version=model_version))
     layers = [] if isinstance(sandbox, StrongroomError) else sandbox
     if json:
         write_json(json_of_machine(capabilities, layers))

@@ -1,6 +1,7 @@
 """Loading a model in view: the digest as it is checked, then the sandbox's report."""
 
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from strongroom._core import Layer
 from strongroom.cli.terminal import note, notes, plain
+from strongroom.models.source import Checksum
 from strongroom.models.trust import Progress as Callback
 from strongroom.results import ModelInfo
 from strongroom.router.registry import MAX_NAME
@@ -19,6 +21,7 @@ from strongroom.settings import Settings
 
 __all__ = ["Load", "checking", "loaded", "name_of", "sandbox_table", "summary"]
 
+PART = re.compile(r"-\d{5}-of-\d{5}\Z", re.ASCII)
 STYLES = {"in_force": "green", "absent": "yellow", "off": "bold red"}
 
 
@@ -28,7 +31,7 @@ class Load:
 
     model: str
     settings: Settings
-    checksum: str | None = None
+    checksum: Checksum | None = None
     signature: str | None = None
     public_key: str | None = None
     hash: str | None = None
@@ -42,7 +45,7 @@ def name_of(model: str, name: str | None) -> str:
     """Return the name that a model is loaded and recorded under: the one given, or its file's."""
     if name is not None:
         return name
-    found = os.path.basename(model).removesuffix(".gguf").strip()  # noqa: PTH119 - text that may be anything
+    found = PART.sub("", os.path.basename(model).removesuffix(".gguf")).strip()  # noqa: PTH119 - any text
     return found if found.isprintable() and 1 <= len(found) <= MAX_NAME else "model"
 
 
@@ -68,7 +71,9 @@ def loaded(load: Load, *, quiet: bool = False) -> Iterator[tuple[Router, ModelIn
     """Load a model and say what was checked and what is in force; yields also the seconds it took."""
     with Router(load.settings) as router:
         start = time.perf_counter()
-        with checking(load.checksum or load.model, quiet=quiet) as progress:
+        with checking(
+            load.checksum if isinstance(load.checksum, str) else load.model, quiet=quiet
+        ) as progress:
             info = router.load(
                 name_of(load.model, load.name),
                 load.model,
@@ -94,8 +99,8 @@ def show(info: ModelInfo) -> None:
         note("checked", f"{info.digest} {read}", "bold green")
     else:
         note("NOT CHECKED", f"{info.digest} {read}: nothing proves that this is the model", "bold red")
-    if info.evidence is not None:
-        note("signed", f"by {info.evidence.signer}, {info.evidence.how}", "bold green")
+    for evidence in info.evidence[:1]:  # all parts by the one key that was given
+        note("signed", f"by {evidence.signer}, {evidence.how}", "bold green")
     for finding in info.findings:
         note("finding", f"{finding.message} [{finding.code}]", "yellow")
     note("sandbox", f"{summary(info.sandbox)}, isolation {info.isolation}, worker {info.pid}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from strongroom.cli import asking
-from strongroom.cli.arguments import Config, ModelVersion, Name, configured
+from strongroom.cli.arguments import Checksums, Config, ModelVersion, Name, checksum_of, configured
 from strongroom.cli.loading import Load, loaded
 from strongroom.cli.terminal import json_of, write_json
 from strongroom.errors import OptionError, PromptError, SourceError, StrongroomError
@@ -33,12 +33,7 @@ def run(
         ),
     ] = None,
     *,
-    checksum: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ALGORITHM:HEX", help="The digest that the model must have: sha256:… and so on."
-        ),
-    ] = None,
+    checksum: Checksums = None,
     name: Name = None,
     model_version: ModelVersion = None,
     public_key: Annotated[
@@ -141,7 +136,7 @@ def run(
                     "limits.context_length": context_length,
                 },
             ),
-            checksum=checksum,
+            checksum=checksum_of(checksum),
             signature=signature,
             public_key=public_key,
             hash=hash,

@@ -2,14 +2,18 @@
 
 import os
 import re
+from collections.abc import Sequence
 
 from strongroom.errors import OptionError, SourceError
 from strongroom.options import shown
 
-__all__ = ["Reference", "path_of"]
+__all__ = ["Checksum", "Reference", "path_of"]
 
 Reference = str | os.PathLike[str]
 """A path with a `/` in it or that ends in .gguf, a source with a scheme, or a name in the store."""
+
+Checksum = str | Sequence[str]
+"""The digest of a model, `sha256:` and hexadecimal digits; or one of each part, in their order."""
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from strongroom import _core
 from strongroom.arguments import file_of, word
 from strongroom.errors import OptionError, SettingsError, TrustError
-from strongroom.models.source import Reference
+from strongroom.models.parts import parts_of
+from strongroom.models.source import Checksum, Reference
 from strongroom.options import shown
 from strongroom.settings import Security
 from strongroom.trust import lock
@@ -58,7 +59,7 @@ def admit(
     *,
     name: str,
     version: str | None = None,
-    checksum: str | None,
+    checksum: Checksum | None,
     signature: Reference | None = None,
     public_key: Reference | None = None,
     hash: str | None = None,
@@ -74,17 +75,19 @@ def admit(
 
     Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError, PreflightError.
     """
-    if checksum is not None and not isinstance(checksum, str):
-        raise OptionError("option.wrong_type", f"checksum must be a string, not {shown(checksum)}")
+    whole, of_parts = checksums(checksum)
     policy = security.model_verification
     danger = security.verification == "danger-none"
     claim = Claim(name=name, version=checked_version(version), danger=danger)
-    refuse_early(policy, claim, path)
+    parts = parts_of(path)
+    for part in parts or (path,):
+        refuse_early(policy, claim, part)
     try:
         image = _core.Image.load(
             path,
-            # What no encoding has can't be a digest either: the core says that it is malformed.
-            checksum=None if checksum is None else checksum.encode("ascii", "backslashreplace").decode(),
+            checksum=whole,
+            part_checksums=of_parts,
+            parts=parts,
             signature=file_of("signature", signature),
             public_key=file_of("public_key", public_key),
             hash=word("hash", hash),
@@ -114,7 +117,7 @@ def examine(
     *,
     name: str,
     version: str | None,
-    checksum: str | None,
+    checksum: Checksum | None,
     signature: Reference | None = None,
     public_key: Reference | None = None,
     hash: str | None = None,
@@ -129,12 +132,15 @@ def examine(
     """
     policy = security.model_verification
     claim = Claim(name=name, version=checked_version(version), danger=security.verification == "danger-none")
+    expected, of_parts = checksums(checksum)
     algorithms = set(policy.algorithms) | {"sha256"}
-    if checksum is not None:
-        algorithms.add(checksum.partition(":")[0])
+    if expected is not None:
+        algorithms.add(expected.partition(":")[0])
     image = _core.Image.load(
         path,
         checksum=None,
+        parts=parts_of(path),
+        part_checksums=of_parts,
         signature=file_of("signature", signature),
         public_key=file_of("public_key", public_key),
         hash=word("hash", hash),
@@ -143,15 +149,15 @@ def examine(
         size_limit=security.sandboxing.address_space,
         progress=progress,
         # Read for its form alone.
-        pins=() if checksum is None else (checksum,),
+        pins=() if expected is None else (expected,),
         algorithms=sorted(algorithms),
     )
-    wanted = None if checksum is None else checksum.lower()
+    wanted = image.digest if of_parts else None if expected is None else expected.lower()
     matched = wanted in image.digests
     decision = assess(policy, evidence_of(image, wanted if matched else None), claim)
     steps = decision.steps
-    if checksum is not None and not matched:
-        refusal = Refusal("checksum.mismatch", f"the file does not have {checksum}", MISMATCH)
+    if expected is not None and not matched:
+        refusal = Refusal("checksum.mismatch", f"the file does not have {expected}", MISMATCH)
         steps = (Step("checksum", "", refusal), *steps)
     if policy.lock != "off":
         now = lock.Record(str(decision.evidence.digest), decision.signer, decision.version)
@@ -159,6 +165,24 @@ def examine(
         _, different = lock.compare(policy.lock, name, before, now)
         steps = (*steps, Step("record", f"{name!r} is recorded as {before or 'nothing yet'}", different))
     return replace(decision, steps=steps)
+
+
+def checksums(value: object) -> tuple[str | None, list[str]]:
+    """Return the checksum of the whole, and those of its parts: one of them at most is given."""
+    if isinstance(value, str):
+        return written(value), []
+    if value is None:
+        return None, []
+    if not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value) or not value:
+        raise OptionError(
+            "option.wrong_type", f"checksum must be a string, or a list with one per part, not {shown(value)}"
+        )
+    return None, [written(one) for one in value]
+
+
+def written(checksum: str) -> str:
+    """Return a checksum for the core: what no encoding has can't be a digest, which the core says."""
+    return checksum.encode("ascii", "backslashreplace").decode()
 
 
 def checked_version(version: object) -> str | None:
@@ -184,15 +208,11 @@ def refuse_early(policy: ModelVerification, claim: Claim, path: str) -> None:
 def evidence_of(image: _core.Image, expected: str | None) -> Evidence:
     """Gather what was found about a file; `expected` is the digest that the call named, and that matched."""
     proofs: list[Proof] = [] if expected is None else [Vouched(digest=expected)]
-    if (found := image.evidence) is not None:
-        proofs.append(
-            Signature(
-                kind="signature",
-                key=found.signer,
-                rule=found.how,
-                when=moment(found.signed_at),
-            )
-        )
+    # Where there are several, one per part, they are all by the one key that was given.
+    proofs.extend(
+        Signature(kind="signature", key=found.signer, rule=found.how, when=moment(found.signed_at))
+        for found in image.evidence[:1]
+    )
     return Evidence(
         digests=tuple(image.digests),
         size=image.size,

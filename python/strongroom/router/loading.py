@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError
 
 from strongroom.backends.local import Local
-from strongroom.models.source import Reference, path_of
+from strongroom.models.source import Checksum, Reference, path_of
 from strongroom.models.trust import Progress, admit
 from strongroom.quantities import invalid
 from strongroom.results import ModelInfo
@@ -36,7 +36,7 @@ def load(
     name: str,
     reference: Reference,
     *,
-    checksum: str | None,
+    checksum: Checksum | None,
     version: str | None,
     signature: Reference | None,
     public_key: Reference | None,

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from strongroom.messages import Prompt, plain_text
-from strongroom.models.source import Reference
+from strongroom.models.source import Checksum, Reference
 from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
 from strongroom.router.loading import checked, load
@@ -39,7 +39,7 @@ class Router:
         name: str,
         reference: Reference,
         *,
-        checksum: str | None = None,
+        checksum: Checksum | None = None,
         version: str | None = None,
         signature: Reference | None = None,
         public_key: Reference | None = None,

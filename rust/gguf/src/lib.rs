@@ -37,4 +37,4 @@ mod weights;
 pub use header::{Finding, Header, SpecialToken, Tokenizer};
 pub use preflight::{Policy, preflight};
 pub use refusal::{CODES, Reason, Refusal};
-pub use split::{Joined, MAX_PARTS, Part, Stretch, join};
+pub use split::{Joined, MAX_HEADERS, MAX_PARTS, Part, Stretch, join};

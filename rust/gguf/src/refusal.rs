@@ -207,6 +207,15 @@ impl Refusal {
         }
     }
 
+    /// That the headers of a model's parts are longer than [`MAX_HEADERS`](crate::MAX_HEADERS).
+    pub fn headers_too_long() -> Self {
+        let detail = format!(
+            "the headers of the parts are together longer than {} bytes",
+            crate::MAX_HEADERS
+        );
+        Self::new(Reason::HeaderLength, detail)
+    }
+
     /// Why.
     pub fn reason(&self) -> Reason {
         self.reason

@@ -19,6 +19,9 @@ use crate::{
 /// Parts of one model, at most.
 pub const MAX_PARTS: u64 = 1 << 10;
 
+/// Bytes of all headers of the parts together, at most.
+pub const MAX_HEADERS: usize = 128 << 20;
+
 /// Bytes at the end of a tensor's entry that say where its weights lie.
 const OFFSET: usize = size_of::<u64>();
 

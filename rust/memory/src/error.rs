@@ -13,6 +13,7 @@ pub const CODES: &[&str] = &[
     "source.io",
     "source.missing",
     "source.over_limit",
+    "source.scattered",
     "source.special",
     "source.too_large",
     "source.unreadable",
@@ -74,6 +75,12 @@ pub enum SourceError {
         /// What is allowed.
         limit: u64,
     },
+    /// The parts of a model lie in different folders, links resolved.
+    #[error("{path:?} lies in another folder than the first part of the model, links resolved")]
+    Scattered {
+        /// The part.
+        path: PathBuf,
+    },
     /// The path names a FIFO, a socket or a device.
     #[error("{path:?} is not a regular file")]
     Special {
@@ -109,6 +116,7 @@ impl SourceError {
             Self::Io { .. } => "source.io",
             Self::Missing { .. } => "source.missing",
             Self::OverLimit { .. } => "source.over_limit",
+            Self::Scattered { .. } => "source.scattered",
             Self::Special { .. } => "source.special",
             Self::TooLarge { .. } => "source.too_large",
             Self::Unreadable { .. } => "source.unreadable",
@@ -125,6 +133,7 @@ impl SourceError {
             Self::Io { .. } => "check the disk and the limits of this process, then try again",
             Self::Missing { .. } => "check the path",
             Self::OverLimit { .. } => "raise memory_limit, or take a smaller model or quantization",
+            Self::Scattered { .. } => "put all parts of the model into one folder",
             Self::Special { .. } => "copy the model into a regular file and name that",
             Self::TooLarge { .. } => "free memory, or take a smaller model or quantization",
             Self::Unreadable { .. } => "give the user of this process the right to read it",

@@ -40,42 +40,85 @@ pub fn read(
         some => some,
     };
     let mut source = Source::open(path)?;
-    let size = source.size();
-    if let Some(limit) = size_limit.filter(|&limit| size > limit) {
-        return Err(SourceError::OverLimit {
-            path: path.to_owned(),
-            size,
-            limit,
-        });
+    let mut memory = Room::reserve(path, source.size(), size_limit)?;
+    let real_path = source.real_path();
+    let digests = pipeline::run(&mut source, algorithms, progress, |chunk| {
+        memory.write(path, chunk)
+    })?;
+    memory.seal(path, real_path, digests, Vec::new())
+}
+
+/// Memory for an image, which nobody but this process sees yet.
+pub(crate) struct Room {
+    filling: Filling,
+    length: usize,
+}
+
+impl Room {
+    /// For the `size` bytes of the model at `path`; refused before any is taken where they are more
+    /// than is allowed or available.
+    pub(crate) fn reserve(
+        path: &Path,
+        size: u64,
+        size_limit: Option<u64>,
+    ) -> Result<Self, SourceError> {
+        if let Some(limit) = size_limit.filter(|&limit| size > limit) {
+            return Err(SourceError::OverLimit {
+                path: path.to_owned(),
+                size,
+                limit,
+            });
+        }
+        if let Some(available) = room::available().filter(|&available| size > available) {
+            return Err(too_large(path, size, available));
+        }
+        let length = usize::try_from(size).map_err(|_| too_large(path, size, usize::MAX as u64))?;
+        let filling = Filling::new(length)
+            .map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
+        Ok(Self { filling, length })
     }
-    let too_large = |available| SourceError::TooLarge {
+
+    /// Writes the next bytes, which come from the file at `path`.
+    pub(crate) fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<(), SourceError> {
+        self.filling.write(bytes).map_err(|errno| match errno {
+            Errno::NOMEM | Errno::NOSPC => too_large(
+                path,
+                self.length as u64,
+                room::available().unwrap_or_default(),
+            ),
+            errno => io_error("fill memory from", path.to_owned(), errno),
+        })
+    }
+
+    /// Seals what was written.
+    pub(crate) fn seal(
+        self,
+        path: &Path,
+        real_path: Option<PathBuf>,
+        digests: Vec<Digest>,
+        parts: Vec<Vec<Digest>>,
+    ) -> Result<Unproven, SourceError> {
+        let memory = self
+            .filling
+            .seal()
+            .map_err(|errno| io_error("seal the image of", path.to_owned(), errno))?;
+        Ok(Unproven {
+            memory,
+            length: self.length,
+            real_path,
+            digests,
+            parts,
+            path: path.to_owned(),
+        })
+    }
+}
+
+fn too_large(path: &Path, size: u64, available: u64) -> SourceError {
+    SourceError::TooLarge {
         path: path.to_owned(),
         size,
         available,
-    };
-    if let Some(available) = room::available().filter(|&available| size > available) {
-        return Err(too_large(available));
     }
-    let length = usize::try_from(size).map_err(|_| too_large(usize::MAX as u64))?;
-    let real_path = source.real_path();
-    let mut filling = Filling::new(length)
-        .map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
-    let digests = pipeline::run(&mut source, algorithms, progress, |chunk| {
-        filling.write(chunk).map_err(|errno| match errno {
-            Errno::NOMEM | Errno::NOSPC => too_large(room::available().unwrap_or_default()),
-            errno => io_error("fill memory from", path.to_owned(), errno),
-        })
-    })?;
-    let memory = filling
-        .seal()
-        .map_err(|errno| io_error("seal the image of", path.to_owned(), errno))?;
-    Ok(Unproven {
-        memory,
-        length,
-        real_path,
-        digests,
-        path: path.to_owned(),
-    })
 }
 
 /// A sealed image of a single byte, for a worker that is ended before it parses any.
@@ -96,6 +139,8 @@ pub struct Unproven {
     real_path: Option<PathBuf>,
     // Never empty: `read` asks for one at least.
     digests: Vec<Digest>,
+    // The same of each part, where there are parts.
+    parts: Vec<Vec<Digest>>,
     // For messages.
     path: PathBuf,
 }
@@ -107,9 +152,76 @@ impl Unproven {
         self.real_path.as_deref()
     }
 
-    /// Its digests, one per algorithm asked for, in that order; at least one.
+    /// Its digests, one per algorithm asked for, in that order; at least one. Of a model in parts
+    /// it is the digest of the parts' digests, one after the other.
     pub fn digests(&self) -> &[Digest] {
         &self.digests
+    }
+
+    /// The digests of each part, of a model in parts; each as [`digests`](Self::digests).
+    pub fn parts(&self) -> &[Vec<Digest>] {
+        &self.parts
+    }
+
+    /// Holds each part to the digest that the caller trusts, in constant time.
+    ///
+    /// # Errors
+    /// [`VerifyError::Parts`] where there are more or fewer, else as [`prove`](Self::prove).
+    pub fn prove_parts(self, expected: &[Digest]) -> Result<Image, VerifyError> {
+        self.compare_parts(expected)?;
+        let digest = self.digests[0];
+        Ok(self.accept(digest))
+    }
+
+    /// As [`prove_parts`](Self::prove_parts), where more than digests has to be right.
+    ///
+    /// # Errors
+    /// The same; the image should not be used.
+    pub fn compare_parts(&self, expected: &[Digest]) -> Result<(), VerifyError> {
+        if expected.len() != self.parts.len() {
+            return Err(VerifyError::Parts {
+                expected: expected.len(),
+                found: self.parts.len(),
+            });
+        }
+        for (expected, found) in expected.iter().zip(&self.parts) {
+            matching(expected, found)?;
+        }
+        Ok(())
+    }
+
+    /// Holds each part to its signature, by a key that the caller trusts, and the whole to a digest
+    /// besides where there is one.
+    ///
+    /// # Errors
+    /// [`ProofError`], also for a signature over the bytes themselves: those of a part are not kept
+    /// as they are.
+    pub fn prove_parts_signed(
+        self,
+        signatures: &[Signature],
+        expected: Option<&Digest>,
+    ) -> Result<(Image, Vec<Evidence>), ProofError> {
+        if signatures.len() != self.parts.len() {
+            return Err(ProofError::Digest(VerifyError::Parts {
+                expected: signatures.len(),
+                found: self.parts.len(),
+            }));
+        }
+        let expected = expected
+            .map(|expected| matching(expected, &self.digests))
+            .transpose()?;
+        let evidence = signatures
+            .iter()
+            .zip(&self.parts)
+            .map(|(signature, digests)| {
+                signature.verify(&Seen {
+                    digests,
+                    whole: None,
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let digest = expected.unwrap_or(self.digests[0]);
+        Ok((self.accept(digest), evidence))
     }
 
     /// Holds the bytes to the digest that the caller trusts, in constant time.
@@ -118,7 +230,7 @@ impl Unproven {
     /// [`VerifyError::Mismatch`], also where the digest's algorithm wasn't asked for when the image
     /// was read; the image is gone.
     pub fn prove(self, expected: &Digest) -> Result<Image, VerifyError> {
-        let found = self.matching(expected)?;
+        let found = matching(expected, &self.digests)?;
         Ok(self.accept(found))
     }
 
@@ -134,7 +246,7 @@ impl Unproven {
         expected: Option<&Digest>,
     ) -> Result<(Image, Evidence), ProofError> {
         let expected = expected
-            .map(|expected| self.matching(expected))
+            .map(|expected| matching(expected, &self.digests))
             .transpose()?;
         let whole = match signature.need() {
             Need::Digest(_) => None,
@@ -151,18 +263,6 @@ impl Unproven {
         Ok((self.accept(digest), evidence))
     }
 
-    /// The digest of these bytes that is the one expected.
-    fn matching(&self, expected: &Digest) -> Result<Digest, VerifyError> {
-        let found = self
-            .digests
-            .iter()
-            .find(|digest| digest.algorithm() == expected.algorithm())
-            .copied()
-            .unwrap_or(self.digests[0]);
-        expected.verify(&found)?;
-        Ok(found)
-    }
-
     /// Takes the bytes as they are, compared with nothing.
     pub fn danger_accept(self) -> Image {
         let found = self.digests[0];
@@ -176,6 +276,17 @@ impl Unproven {
             digest,
         }
     }
+}
+
+/// The digest that is the one expected; none of them being so, the first says what was found.
+fn matching(expected: &Digest, digests: &[Digest]) -> Result<Digest, VerifyError> {
+    let found = digests
+        .iter()
+        .find(|digest| digest.algorithm() == expected.algorithm())
+        .copied()
+        .unwrap_or(digests[0]);
+    expected.verify(&found)?;
+    Ok(found)
 }
 
 /// A sealed image that was proved, or accepted in danger. Clones share the same pages, which go

@@ -10,6 +10,7 @@ mod error;
 mod filling;
 pub mod image;
 mod mapping;
+pub mod parts;
 pub mod pipeline;
 mod room;
 pub mod source;

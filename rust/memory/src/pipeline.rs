@@ -32,9 +32,19 @@ pub fn run(
     source: &mut Source,
     algorithms: &[Algorithm],
     progress: Progress<'_>,
+    consume: impl FnMut(&[u8]) -> Result<(), SourceError>,
+) -> Result<Vec<Digest>, SourceError> {
+    let hashers = algorithms.iter().copied().map(Hasher::new).collect();
+    go_on(source, hashers, progress, consume)
+}
+
+/// As [`run`], with hashers that have seen what was read of `source` before.
+pub(crate) fn go_on(
+    source: &mut Source,
+    mut hashers: Vec<Hasher>,
+    progress: Progress<'_>,
     mut consume: impl FnMut(&[u8]) -> Result<(), SourceError>,
 ) -> Result<Vec<Digest>, SourceError> {
-    let mut hashers: Vec<Hasher> = algorithms.iter().copied().map(Hasher::new).collect();
     let mut meter = Meter::new(source, progress);
     meter.report(source)?;
     if source.remaining() <= CHUNK as u64 {

@@ -8,17 +8,15 @@ use std::{
 
 use pyo3::{prelude::*, types::PyString};
 use strongroom_gguf::Policy;
-use strongroom_memory::{Source, SourceError, image, pipeline};
-use strongroom_verify::{
-    Algorithm, Digest, VerifyError,
-    signature::{Need, Signature},
-};
+use strongroom_memory::{Source, SourceError, pipeline};
+use strongroom_verify::{Algorithm, Digest, VerifyError};
 
 use crate::{
     arguments,
     detach::{self, Caller},
     errors::Error,
     gguf::Header,
+    proof::{Files, Trusted},
     signature::{self, Evidence},
 };
 
@@ -34,8 +32,7 @@ pub(crate) struct Image {
     real_path: Option<OsString>,
     #[pyo3(get)]
     verified: bool,
-    #[pyo3(get)]
-    evidence: Option<Py<Evidence>>,
+    evidence: Vec<Py<Evidence>>,
     #[pyo3(get)]
     seconds: f64,
 }
@@ -49,11 +46,11 @@ impl Image {
 
 #[pymethods]
 impl Image {
-    /// Reads a file once into sealed memory, hashing the very bytes that are kept.
+    /// Reads a file, or every part of a model, once into sealed memory, hashing every byte.
     #[staticmethod]
     #[pyo3(
-        signature = (path, *, checksum, danger_unverified=false, signature=None, public_key=None, hash=None, allow_architectures=Vec::new(), size_limit=None, progress=None, pins=Vec::new(), algorithms=Vec::new()),
-        text_signature = "(path, *, checksum, danger_unverified=False, signature=None, public_key=None, hash=None, allow_architectures=(), size_limit=None, progress=None, pins=(), algorithms=())"
+        signature = (path, *, checksum, danger_unverified=false, signature=None, public_key=None, hash=None, allow_architectures=Vec::new(), size_limit=None, progress=None, pins=Vec::new(), algorithms=Vec::new(), parts=Vec::new(), part_checksums=Vec::new()),
+        text_signature = "(path, *, checksum, danger_unverified=False, signature=None, public_key=None, hash=None, allow_architectures=(), size_limit=None, progress=None, pins=(), algorithms=(), parts=(), part_checksums=())"
     )]
     fn load(
         py: Python<'_>,
@@ -68,10 +65,19 @@ impl Image {
         progress: Option<Py<PyAny>>,
         pins: Vec<Bound<'_, PyString>>,
         algorithms: Vec<Bound<'_, PyString>>,
+        parts: Vec<PathBuf>,
+        part_checksums: Vec<Bound<'_, PyString>>,
     ) -> Result<Self, Error> {
         let start = Instant::now();
-        let expected = checksum.map(parse).transpose()?;
-        let pins = pins.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let parse_all = |texts: Vec<Bound<'_, PyString>>| {
+            texts.iter().map(parse).collect::<Result<Vec<_>, _>>()
+        };
+        let trusted = Trusted {
+            digest: checksum.map(parse).transpose()?,
+            parts: parse_all(part_checksums)?,
+            pins: parse_all(pins)?,
+            danger: danger_unverified,
+        };
         let wanted = algorithms
             .iter()
             .map(algorithm)
@@ -79,69 +85,67 @@ impl Image {
         let size_limit = size_limit
             .map(|limit| arguments::integer("size_limit", limit, Error::setting))
             .transpose()?;
-        let claim = signature::Claim::new(&path, signature, public_key, hash)?;
-        let (sealed, evidence, header, digests, real_path) =
-            detach::interruptible(py, progress, |caller| {
-                // What proves the file is read before the file: it says what the one pass has to yield.
-                let signature = claim.map(signature::Claim::read).transpose()?;
-                let proved = expected.is_some() || signature.is_some();
-                if !proved && pins.is_empty() && !danger_unverified {
-                    return Err(Error::no_proof(&digest(&path, caller)?));
-                }
-                let signed = match signature.as_ref().map(Signature::need) {
-                    Some(Need::Digest(algorithm)) => Some(algorithm),
-                    _ => None,
-                };
-                let first = expected.map(|digest| digest.algorithm()).or(signed);
-                let mut algorithms = vec![first.unwrap_or(Algorithm::Sha256)];
-                let more = signed.into_iter().chain(wanted);
-                for algorithm in more.chain(pins.iter().map(Digest::algorithm)) {
-                    if !algorithms.contains(&algorithm) {
-                        algorithms.push(algorithm);
-                    }
-                }
-                let unproven = image::read(&path, &algorithms, size_limit, &mut |done, total| {
-                    caller.progress(done, total)
-                })?;
-                let digests = unproven.digests().to_vec();
-                let real_path = unproven.real_path().map(|path| path.as_os_str().to_owned());
-                let expected = expected.as_ref();
-                let (sealed, evidence) = match &signature {
-                    Some(signature) => {
-                        let (sealed, evidence) = unproven
-                            .prove_signed(signature, expected)
-                            .map_err(|error| signature::refused(&path, error))?;
-                        (sealed, Some(evidence))
-                    }
-                    None => match expected.or_else(|| pinned(&pins, &digests)) {
-                        Some(expected) => (unproven.prove(expected)?, None),
-                        None if danger_unverified => (unproven.danger_accept(), None),
-                        None => return Err(Error::no_proof(&digests[0])),
-                    },
-                };
-                let bytes = sealed
-                    .map()
-                    .map_err(|error| signature::unmapped(&path, error))?;
-                let policy = Policy {
-                    allow_architectures,
-                };
-                let header = strongroom_gguf::preflight(&bytes, sealed.len() as u64, &policy)?;
-                Ok::<_, Error>((sealed, evidence, header, digests, real_path))
-            })?;
+        if signature.is_some() && !parts.is_empty() {
+            return Err(Error::option(
+                "signature",
+                "can't be named for a model in parts: each part's stands beside it",
+            ));
+        }
+        let files = Files { path, parts };
+        let claims = files
+            .signed()
+            .map(|file| signature::Claim::new(file, signature.clone(), public_key.clone(), hash))
+            .collect::<Result<Vec<_>, _>>()?;
+        let policy = Policy {
+            allow_architectures,
+        };
+        let (proved, header) = detach::interruptible(py, progress, |caller| {
+            // What proves the files is read before them: it says what the one pass has to yield.
+            let signatures = claims
+                .into_iter()
+                .flatten()
+                .map(signature::Claim::read)
+                .collect::<Result<Vec<_>, _>>()?;
+            if !trusted.anything() && signatures.is_empty() && files.parts.is_empty() {
+                return Err(Error::no_proof(&digest(&files.path, caller)?));
+            }
+            let unproven = files.read(
+                &trusted.algorithms(&signatures, &wanted),
+                size_limit,
+                caller,
+            )?;
+            let proved = trusted.prove(&files, unproven, &signatures)?;
+            let bytes = proved
+                .sealed
+                .map()
+                .map_err(|error| signature::unmapped(&files.path, error))?;
+            let size = proved.sealed.len() as u64;
+            let header = strongroom_gguf::preflight(&bytes, size, &policy)?;
+            Ok::<_, Error>((proved, header))
+        })?;
+        let evidence = proved.evidence.into_iter();
         Ok(Self {
-            sealed,
+            sealed: proved.sealed,
             header: Py::new(py, Header::from(header))?,
-            verified: expected.is_some() || evidence.is_some() || pinned(&pins, &digests).is_some(),
+            verified: proved.verified,
             evidence: evidence
                 .map(|evidence| Py::new(py, Evidence::from(evidence)))
-                .transpose()?,
-            digests,
-            real_path,
+                .collect::<PyResult<_>>()?,
+            digests: proved.digests,
+            real_path: proved.real_path,
             seconds: start.elapsed().as_secs_f64(),
         })
     }
 
-    /// In the checksum's algorithm, without one in the signature's, else SHA-256.
+    /// Who signed it: one of the file, or one of each part.
+    #[getter]
+    fn evidence(&self, py: Python<'_>) -> Vec<Py<Evidence>> {
+        let evidence = self.evidence.iter();
+        evidence.map(|evidence| evidence.clone_ref(py)).collect()
+    }
+
+    /// In the checksum's algorithm, without one in the signature's, else SHA-256. Of a model in parts
+    /// the digest of their digests.
     #[getter]
     fn digest(&self) -> String {
         self.sealed.digest().to_string()
@@ -176,12 +180,6 @@ fn parse(checksum: &Bound<'_, PyString>) -> Result<Digest, VerifyError> {
             reason: "it holds a lone surrogate".to_owned(),
         })?
         .parse()
-}
-
-/// The pin that one of the digests is held to.
-fn pinned<'a>(pins: &'a [Digest], found: &[Digest]) -> Option<&'a Digest> {
-    pins.iter()
-        .find(|pin| found.iter().any(|found| pin.verify(found).is_ok()))
 }
 
 /// An algorithm by its word.

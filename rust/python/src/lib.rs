@@ -20,6 +20,8 @@ mod model;
 mod output;
 #[cfg(feature = "panic-probe")]
 mod panic_probe;
+mod parts;
+mod proof;
 mod signature;
 mod signing;
 mod stream;

@@ -6,6 +6,7 @@ use crate::{Algorithm, Digest};
 pub const CODES: &[&str] = &[
     "checksum.malformed",
     "checksum.mismatch",
+    "checksum.parts",
     "checksum.unknown_algorithm",
 ];
 
@@ -32,6 +33,14 @@ pub enum VerifyError {
         /// What the bytes have.
         found: Box<Digest>,
     },
+    /// There are more or fewer proofs than parts.
+    #[error("{expected} proofs for {found} parts")]
+    Parts {
+        /// How many the caller gave.
+        expected: usize,
+        /// How many files the model has; 0 where it isn't split.
+        found: usize,
+    },
 }
 
 impl VerifyError {
@@ -41,6 +50,7 @@ impl VerifyError {
             Self::Malformed { .. } => "checksum.malformed",
             Self::UnknownAlgorithm { .. } => "checksum.unknown_algorithm",
             Self::Mismatch { .. } => "checksum.mismatch",
+            Self::Parts { .. } => "checksum.parts",
         }
     }
 
@@ -56,6 +66,11 @@ impl VerifyError {
             Self::Mismatch { .. } => "the file is not the one that the checksum was made of: \
                  get it again from its publisher, and compare the publisher's checksum"
                 .to_owned(),
+            Self::Parts { .. } => {
+                "give one checksum per part, in their order, or one of all of them: \
+                 the digest of the parts' digests"
+                    .to_owned()
+            }
         }
     }
 }

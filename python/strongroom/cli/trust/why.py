@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from strongroom.cli.arguments import Config, ModelVersion, Name, configured
+from strongroom.cli.arguments import Checksums, Config, ModelVersion, Name, checksum_of, configured
 from strongroom.cli.loading import checking, name_of
 from strongroom.cli.terminal import json_of, note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
@@ -19,9 +19,7 @@ __all__ = ["why"]
 def why(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file.")],
     *,
-    checksum: Annotated[
-        str | None, typer.Option(metavar="ALGORITHM:HEX", help="The digest that the call would give.")
-    ] = None,
+    checksum: Checksums = None,
     public_key: Annotated[
         str | None, typer.Option(metavar="FILE", help="The key that the call would give.")
     ] = None,
@@ -49,7 +47,7 @@ def why(
                 path_of(model),
                 name=name_of(model, name),
                 version=model_version,
-                checksum=checksum,
+                checksum=checksum_of(checksum),
                 signature=signature,
                 public_key=public_key,
                 hash=hash,
