@@ -161,6 +161,24 @@ def test_a_checksum_and_a_signature_both_have_to_hold(model: Path, tiny: Model) 
         load(model, checksum=tiny.checksum, public_key=public)
 
 
+@pytest.mark.parametrize("kind", ["p384", "ed25519"])
+def test_the_bytes_are_read_once_whatever_the_signature_needs(model: Path, kind: str) -> None:
+    with model.open("ab") as file:
+        file.write(bytes(32 << 20))
+    public, signature = signed(kind, model)
+    seen: list[int] = []
+    image = _core.Image.load(
+        str(model),
+        checksum=Model.of(model).checksum,
+        signature=str(signature),
+        public_key=str(public),
+        progress=lambda done, _: seen.append(done),
+    )
+    assert image.verified
+    assert seen == sorted(set(seen)), "it began again"
+    assert seen[-1] == model.stat().st_size
+
+
 def test_key_and_signature_are_read_before_the_model(model: Path, tmp_path: Path) -> None:
     public, signature = signed("p256", model)
     nowhere = tmp_path / "nowhere.gguf"
