@@ -59,7 +59,9 @@ def signed(kind: str, model: Path) -> tuple[Path, Path]:
 
 def load(model: Path, **proof: Any) -> _core.Image:
     arguments: dict[str, Any] = {"checksum": None, **proof}
-    return admit(str(model), security=Security(), allow_architectures=(), progress=None, **arguments)
+    return admit(
+        str(model), name="model", security=Security(), allow_architectures=(), progress=None, **arguments
+    ).image
 
 
 def code_of(call: Callable[[], object]) -> str:
@@ -113,6 +115,7 @@ def test_danger_none_still_holds_a_signature_that_is_given(model: Path, kind: st
     with pytest.raises(SignatureError) as caught:
         admit(
             str(model),
+            name="model",
             checksum=None,
             public_key=public,
             security=Security(verification="danger-none"),
