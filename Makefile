@@ -109,6 +109,10 @@ bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core
 	cargo build $(worker_config) $(worker_flags) -p strongroom-engine --example bare
 	$(venv)/bin/python -m benches.core "$$($(venv)/bin/python demo/fetch_model.py $(models))" $(if $(PUBLISH),--readme README.md)
 
+.PHONY: bench-signatures
+bench-signatures: $(venv)/.built ## Measure what a signature adds to a load
+	$(venv)/bin/python -m benches.signatures "$$($(venv)/bin/python demo/fetch_model.py $(models))"
+
 .PHONY: wheel
 wheel: $(LIBCLANG_PATH)/libclang.so ## The wheel for publishing, with every instruction set
 	STRONGROOM_INSTRUCTION_SETS="avx2 avx512" maturin build --release --out dist

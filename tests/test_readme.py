@@ -56,6 +56,17 @@ def test_the_commands_run(command: str, smol: Model) -> None:
     assert done.stdout.strip()
 
 
+def test_the_signing_runs(tiny: Model, tmp_path: Path) -> None:
+    [script] = blocks("bash")
+    assert {shlex.split(line)[0] for line in script.splitlines()} == {"strongroom", "openssl"}
+    (tmp_path / "model.gguf").write_bytes(tiny.path.read_bytes())
+    (tmp_path / "secret").write_text("correct horse\n")
+    done = run(f"cd {shlex.quote(str(tmp_path))} && set -e\n{script}")
+    assert done.returncode == 0, done.stderr
+    assert "Verified OK" in done.stdout
+    assert "signed by sha256:" in done.stderr
+
+
 def test_make_demo_shows_digest_sandbox_answer_and_figures(smol: Model) -> None:
     assert "make demo" in [command.split("#")[0].strip() for command in commands()]
     done = run("make demo PROMPT='Say hello.'")
