@@ -22,12 +22,15 @@ The public names:
 - Security: what is trusted, and what stands between a model and the machine
 - Sandboxing: what a worker may use of the machine
 - Limits: bounds on what callers ask for
+- Sources: which hosts models may be fetched from
 - Completion: a whole answer
 - Piece: some of an answer
 - Timings: where a request's time went
 - FinishReason: why an answer ended
 - ModelInfo: a loaded model, and the worker and sandbox that serve it
 - Layer: one layer of a worker's sandbox
+- fetch: a source on a host into the cache, proved
+- Fetched: where `fetch` put it
 - inspect: digest and preflight of a file, without handing one byte to C++
 - Inspection: what `inspect` saw
 - Header: what a model's file says about itself
@@ -40,6 +43,7 @@ The public names:
 - SettingsError: an option of the settings is misspelt, malformed, or can't be enforced
 - OptionError: an option of a call is misspelt, of the wrong type, or out of range
 - SourceError: the file can't be read, or changed while it was read
+- FetchError: the source is malformed, not allowed, or can't be fetched
 - ChecksumError: the checksum is malformed, or the file has another one
 - TrustError: nothing proves that the file is the one that was meant
 - PreflightError: the file is not a well-formed model
@@ -56,6 +60,7 @@ from importlib.metadata import version as _version
 
 from strongroom._core import (
     Capability,
+    Fetched,
     Finding,
     Header,
     Inspection,
@@ -66,6 +71,7 @@ from strongroom._core import (
 )
 from strongroom.errors import (
     ChecksumError,
+    FetchError,
     LoadError,
     OptionError,
     PreflightError,
@@ -81,6 +87,7 @@ from strongroom.errors import (
     WorkerError,
 )
 from strongroom.messages import Message, MessageDict, Prompt, Role
+from strongroom.models.fetching import fetch
 from strongroom.models.inspection import inspect
 from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
 from strongroom.router.async_router import AsyncRouter
@@ -88,6 +95,7 @@ from strongroom.router.router import Router
 from strongroom.router.stream import AsyncStream, Stream
 from strongroom.sampling import Sampling, SamplingOptions
 from strongroom.settings import Limits, Sandboxing, Security, Settings
+from strongroom.sources import Sources
 
 __all__ = [
     "AsyncRouter",
@@ -95,6 +103,8 @@ __all__ = [
     "Capability",
     "ChecksumError",
     "Completion",
+    "FetchError",
+    "Fetched",
     "Finding",
     "FinishReason",
     "Header",
@@ -122,6 +132,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SourceError",
+    "Sources",
     "SpecialToken",
     "Stream",
     "StrongroomError",
@@ -131,6 +142,7 @@ __all__ = [
     "TrustError",
     "WorkerError",
     "doctor",
+    "fetch",
     "inspect",
 ]
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 __all__ = [
     "ChecksumError",
+    "FetchError",
     "LoadError",
     "OptionError",
     "PreflightError",
@@ -36,7 +37,7 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "option.wrong_type": "give a value of the type that the option's documentation names",
         "option.out_of_range": "see the option's documented range",
         "source.invalid": "name a file: a path with a `/` in it, or one that ends in .gguf",
-        "source.unavailable": "download the model yourself and load it by its path with checksum=",
+        "source.unavailable": "fetch it with `strongroom fetch`, then name the file that it prints",
         "source.no_store": "give the path of a file: one with a `/` in it, or one that ends in .gguf",
         "prompt.empty": "give a prompt that is not empty",
         "prompt.invalid": "give a string, or messages with `role`, `content` and, where wanted, `name`",
@@ -90,6 +91,10 @@ class SourceError(StrongroomError):
     """The model's file can't be read, or changed while it was read."""
 
 
+class FetchError(StrongroomError):
+    """The source is malformed, not allowed, or can't be fetched whole from who it should be."""
+
+
 class ChecksumError(StrongroomError):
     """The checksum is malformed, or the file has another one."""
 
@@ -135,6 +140,7 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "settings": SettingsError,
         "option": OptionError,
         "source": SourceError,
+        "fetch": FetchError,
         "checksum": ChecksumError,
         "trust": TrustError,
         "gguf": PreflightError,

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import strongroom
-from strongroom.cli import doctor, inspect, run, terminal
+from strongroom.cli import doctor, fetch, inspect, run, terminal
 from strongroom.cli.arguments import Command, Commands
 from strongroom.errors import StrongroomError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run", cls=Command, no_args_is_help=True)(run.run)
+app.command("fetch", cls=Command, no_args_is_help=True)(fetch.fetch)
 app.command("inspect", cls=Command, no_args_is_help=True)(inspect.inspect)
 app.command("doctor", cls=Command)(doctor.doctor)
 

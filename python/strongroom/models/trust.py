@@ -8,7 +8,7 @@ from strongroom.errors import OptionError
 from strongroom.options import shown
 from strongroom.settings import Security
 
-__all__ = ["Progress", "admit"]
+__all__ = ["Progress", "admit", "checksum_for_core"]
 
 logger = logging.getLogger("strongroom.models")
 
@@ -33,6 +33,16 @@ def architectures(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def checksum_for_core(checksum: object) -> str | None:
+    """Check the type of a checksum; the core reads it."""
+    if checksum is None:
+        return None
+    if not isinstance(checksum, str):
+        raise OptionError("option.wrong_type", f"checksum must be a string, not {shown(checksum)}")
+    # What no encoding has can't be a digest either: the core says that it is malformed.
+    return checksum.encode("ascii", "backslashreplace").decode()
+
+
 def admit(
     path: str,
     *,
@@ -45,12 +55,9 @@ def admit(
 
     Raises SourceError, ChecksumError, TrustError, PreflightError.
     """
-    if checksum is not None and not isinstance(checksum, str):
-        raise OptionError("option.wrong_type", f"checksum must be a string, not {shown(checksum)}")
     image = _core.Image.load(
         path,
-        # What no encoding has can't be a digest either: the core says that it is malformed.
-        checksum=None if checksum is None else checksum.encode("ascii", "backslashreplace").decode(),
+        checksum=checksum_for_core(checksum),
         danger_unverified=security.verification == "danger-none",
         allow_architectures=architectures(allow_architectures),
         size_limit=security.sandboxing.address_space,

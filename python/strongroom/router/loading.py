@@ -4,8 +4,11 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
 
+from strongroom import _core
 from strongroom.backends.local import Local
-from strongroom.models.source import Reference, path_of
+from strongroom.errors import ChecksumError
+from strongroom.models.fetching import fetch_remote
+from strongroom.models.source import Reference, Remote, source_of
 from strongroom.models.trust import Progress, admit
 from strongroom.results import ModelInfo
 from strongroom.router.registry import Registry
@@ -42,15 +45,36 @@ def load(
         if progress is not None:
             progress(done, total)
 
-    def start() -> Local:
-        path = path_of(reference)
-        image = admit(
+    def read(path: str) -> _core.Image:
+        return admit(
             path,
             checksum=checksum,
             security=settings.security,
             allow_architectures=allow_architectures,
             progress=watched,
         )
+
+    def checked(source: str | Remote) -> tuple[str, _core.Image]:
+        if not isinstance(source, Remote):
+            return source, read(source)
+
+        def fetched(*, recheck: bool) -> _core.Fetched:
+            return fetch_remote(
+                source, checksum=checksum, settings=settings, recheck=recheck, progress=watched
+            )
+
+        file = fetched(recheck=False)
+        try:
+            return file.path, read(file.path)
+        except ChecksumError:
+            # Hashed while it was loaded, as every file is: what lay in the cache was damaged.
+            if not file.cached:
+                raise
+        file = fetched(recheck=True)
+        return file.path, read(file.path)
+
+    def start() -> Local:
+        path, image = checked(source_of(reference))
         check()
         local = Local(
             name,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, io};
 
 use pyo3::{prelude::*, types::PyModule};
+use strongroom_fetch::FetchError;
 use strongroom_gguf::Refusal;
 use strongroom_host::HostError;
 use strongroom_memory::SourceError;
@@ -21,9 +22,12 @@ const CODES: &[&str] = &[
 
 /// Codes of the crates below that never cross to Python.
 const UNSEEN: &[&str] = &[
+    // Told with the name of the option that holds it.
+    "fetch.policy",
     // Asks for more of the file, and gets it.
     "gguf.incomplete",
     // What the signal handler or the callback raised is raised instead.
+    "fetch.cancelled",
     "source.cancelled",
     // Of the worker, which tells them in the words of `sandbox.unavailable`.
     "sandbox.cores",
@@ -40,6 +44,7 @@ const UNSEEN: &[&str] = &[
 pub(crate) fn error_codes() -> Vec<&'static str> {
     let codes: BTreeSet<&str> = [
         CODES,
+        strongroom_fetch::CODES,
         strongroom_gguf::CODES,
         strongroom_host::CODES,
         strongroom_memory::CODES,
@@ -116,6 +121,15 @@ impl Error {
         }
     }
 
+    /// Nothing would say that what is fetched is what was meant.
+    pub(crate) fn nothing_to_prove(source: &str) -> Self {
+        Self::Core {
+            code: "trust.no_proof",
+            message: format!("nothing would prove that {source} is the model that was meant"),
+            next_step: "pass the digest that its publisher names as checksum=".to_owned(),
+        }
+    }
+
     /// Nothing says that the file is the one that was meant.
     pub(crate) fn no_proof(found: &Digest) -> Self {
         Self::Core {
@@ -144,7 +158,7 @@ macro_rules! from_core {
     )*};
 }
 
-from_core!(HostError, Refusal, SourceError, VerifyError);
+from_core!(FetchError, HostError, Refusal, SourceError, VerifyError);
 
 impl From<PyErr> for Error {
     fn from(error: PyErr) -> Self {
