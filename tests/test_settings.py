@@ -100,6 +100,9 @@ def test_what_nothing_enforces_yet_raises_and_says_so(
         (Sources, {"danger_allow_addresses": {"https://a.test": "10.0.0.0/8"}}, "must be a list"),
         (Sources, {"danger_allow_addresses": {"https://a.test": ["10.0.0.1/8"]}}, "beyond its prefix"),
         (Sources, {"max_size": 2**70}, "max_size"),
+        (Limits, {"piece_interval": -1}, "piece_interval must be"),
+        (Limits, {"piece_interval": False}, "piece_interval must be"),
+        (Limits, {"piece_interval": "often"}, "piece_interval must be"),
     ],
 )
 def test_a_value_that_cannot_be_read_raises_and_names_the_option(

@@ -21,8 +21,15 @@ The public names:
 - Settings: what an operator decides, as one tree
 - Security: what is trusted, and what stands between a model and the machine
 - Sandboxing: what a worker may use of the machine
+- ModelVerification: the trust policy: what proves a model, and what is refused whatever proves it
+- TrustedSource: a place that models may come from, and the proof that they need there
+- TrustedDigest: a digest that the operator vouches for
+- Signer: somebody whose signature counts, and for which names
+- ModelRule: what models of some names need beyond what all need
+- Revocation: a digest or key that nothing is loaded for again
 - Limits: bounds on what callers ask for
 - Sources: which hosts models may be fetched from
+- load_settings: settings from the configuration file and the environment
 - Completion: a whole answer
 - Piece: some of an answer
 - Timings: where a request's time went
@@ -37,6 +44,10 @@ The public names:
 - Tokenizer: what it says about its vocabulary
 - SpecialToken: a token with a role of its own
 - Finding: something that preflight noticed and does not refuse
+- verify_signature: who signed a file, or an error
+- sign: signs a file
+- generate_key: makes a key pair
+- Evidence: what a verification found: who, what, how, when, by which rule
 - doctor: what this machine can enforce
 - Capability: one row of `doctor`
 - StrongroomError: the root of the errors, each with `code`, `message` and `next_step`
@@ -45,6 +56,9 @@ The public names:
 - SourceError: the file can't be read, or changed while it was read
 - FetchError: the source is malformed, not allowed, or can't be fetched
 - ChecksumError: the checksum is malformed, or the file has another one
+- SigningKeyError: a key can't be read, or is not to be used
+- SignatureError: the signature is malformed, or not one of these bytes by this key
+- OutputError: a file can't be written
 - TrustError: nothing proves that the file is the one that was meant
 - PreflightError: the file is not a well-formed model
 - LoadError: llama.cpp couldn't load the model within its limits
@@ -69,17 +83,21 @@ from strongroom._core import (
     Tokenizer,
     doctor,
 )
+from strongroom.configuration.load import load_settings
 from strongroom.errors import (
     ChecksumError,
     FetchError,
     LoadError,
     OptionError,
+    OutputError,
     PreflightError,
     PromptError,
     RequestError,
     RouterError,
     SandboxError,
     SettingsError,
+    SignatureError,
+    SigningKeyError,
     SourceError,
     StrongroomError,
     TemplateError,
@@ -87,8 +105,10 @@ from strongroom.errors import (
     WorkerError,
 )
 from strongroom.messages import Message, MessageDict, Prompt, Role
+from strongroom.models.evidence import Evidence
 from strongroom.models.fetching import fetch
 from strongroom.models.inspection import inspect
+from strongroom.models.signing import generate_key, sign, verify_signature
 from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
 from strongroom.router.async_router import AsyncRouter
 from strongroom.router.router import Router
@@ -96,6 +116,14 @@ from strongroom.router.stream import AsyncStream, Stream
 from strongroom.sampling import Sampling, SamplingOptions
 from strongroom.settings import Limits, Sandboxing, Security, Settings
 from strongroom.sources import Sources
+from strongroom.trust.policy import (
+    ModelRule,
+    ModelVerification,
+    Revocation,
+    Signer,
+    TrustedDigest,
+    TrustedSource,
+)
 
 __all__ = [
     "AsyncRouter",
@@ -103,6 +131,7 @@ __all__ = [
     "Capability",
     "ChecksumError",
     "Completion",
+    "Evidence",
     "FetchError",
     "Fetched",
     "Finding",
@@ -115,12 +144,16 @@ __all__ = [
     "Message",
     "MessageDict",
     "ModelInfo",
+    "ModelRule",
+    "ModelVerification",
     "OptionError",
+    "OutputError",
     "Piece",
     "PreflightError",
     "Prompt",
     "PromptError",
     "RequestError",
+    "Revocation",
     "Role",
     "Router",
     "RouterError",
@@ -131,6 +164,9 @@ __all__ = [
     "Security",
     "Settings",
     "SettingsError",
+    "SignatureError",
+    "Signer",
+    "SigningKeyError",
     "SourceError",
     "Sources",
     "SpecialToken",
@@ -140,10 +176,16 @@ __all__ = [
     "Timings",
     "Tokenizer",
     "TrustError",
+    "TrustedDigest",
+    "TrustedSource",
     "WorkerError",
     "doctor",
     "fetch",
+    "generate_key",
     "inspect",
+    "load_settings",
+    "sign",
+    "verify_signature",
 ]
 
 __version__ = _version("strongroom")

@@ -6,11 +6,13 @@ prefix of the error's stable code. Whatever takes long releases the GIL and answ
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, final
 
 __all__ = [
     "Began",
     "Capability",
+    "Evidence",
     "Fetched",
     "Finding",
     "Finished",
@@ -27,8 +29,12 @@ __all__ = [
     "doctor",
     "error_codes",
     "fetch",
+    "generate_key",
     "inspect",
     "local_path",
+    "rehearse",
+    "sign_file",
+    "verify_file",
 ]
 
 def error_codes() -> list[str]:
@@ -76,8 +82,68 @@ def fetch(
     `danger_unverified`.
     """
 
+def verify_file(
+    path: str,
+    *,
+    public_key: str,
+    signature: str | None = None,
+    hash: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evidence:
+    """Holds the signature of a file to it, by the owner of `public_key`. Nothing of the file is kept.
+
+    Key and signature are read first; the file once. A signature that isn't named is `path` with `.sig`,
+    or with a key of minisign `.minisig`, behind it. `hash` is `sha256`, `sha384` or `sha512`.
+
+    Raises SignatureError, SigningKeyError, SourceError, OptionError.
+    """
+
+def sign_file(
+    path: str,
+    *,
+    private_key: str,
+    format: str,
+    output: str | None = None,
+    hash: str | None = None,
+    rsa_padding: str | None = None,
+    comment: str | None = None,
+    passphrase: bytearray | None = None,
+    passphrase_file: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Path, Evidence]:
+    """Signs a file and writes the signature, which is verified before; `passphrase` is wiped.
+
+    `format` is `detached` or `minisign`, `rsa_padding` `pkcs1` or `pss`.
+
+    Raises SignatureError, SigningKeyError, SourceError, OutputError, OptionError.
+    """
+
+def generate_key(
+    *,
+    kind: str,
+    private_key: str,
+    public_key: str,
+    passphrase: bytearray | None = None,
+    passphrase_file: str | None = None,
+) -> str:
+    """Makes a key pair and writes both files, neither of which may exist; `passphrase` is wiped.
+
+    `kind` is `p256`, `p384`, `p521`, `ed25519`, `rsa2048`, `rsa3072`, `rsa4096` or `minisign`.
+    Returns the key's id.
+
+    Raises OptionError, OutputError, SourceError.
+    """
+
 def doctor() -> list[Capability]:
     """What this machine can enforce."""
+
+def rehearse(directory: str) -> list[Layer]:
+    """What a worker finds in force around itself here, before it would parse a model.
+
+    `directory` holds the workers. The filter for serving follows the loading, and isn't in force.
+
+    Raises SandboxError, WorkerError.
+    """
 
 @final
 class Capability:
@@ -92,6 +158,26 @@ class Capability:
         """Whether it is enough for every isolation; None where there is nothing to judge."""
     @property
     def detail(self) -> str: ...
+
+@final
+class Evidence:
+    """What verifying a signature found."""
+
+    @property
+    def signer(self) -> str:
+        """The key's id."""
+    @property
+    def digest(self) -> str:
+        """The one that was signed, or one that names the bytes that were."""
+    @property
+    def how(self) -> str: ...
+    @property
+    def signed_at(self) -> int | None:
+        """In seconds since 1970, where the signature covers it."""
+    @property
+    def comment(self) -> str | None: ...
+    @property
+    def rule(self) -> str: ...
 
 @final
 class Sources:
@@ -229,23 +315,38 @@ class Image:
         *,
         checksum: str | None,
         danger_unverified: bool = False,
+        signature: str | None = None,
+        public_key: str | None = None,
+        hash: str | None = None,
         allow_architectures: Sequence[str] = (),
         size_limit: int | None = None,
         progress: Callable[[int, int], None] | None = None,
+        pins: Sequence[str] = (),
+        algorithms: Sequence[str] = (),
     ) -> Image:
         """Reads a file once into sealed memory, hashing the very bytes that are kept.
 
         `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits; where it is given it
-        is compared, whatever `danger_unverified` says. A file of more than `size_limit` bytes is
-        refused before any is read. `progress(done, total)` is called with bytes,
+        is compared, whatever `danger_unverified` says. So is a signature by the owner of `public_key`;
+        `signature` and `hash` are as for `verify_file`, and read before the file. A file of more than
+        `size_limit` bytes is refused before any is read. `progress(done, total)` is called with bytes,
         in this thread, at most every few MiB; what it raises ends the loading and is raised.
+        `pins` are digests of which one has to be the file's where no checksum is given; `algorithms`
+        (`sha256`, …) are computed in the same pass beside those that checksum and pins need.
 
-        Raises ChecksumError, SourceError, PreflightError; TrustError (`trust.no_proof`, with the
-        digest found) without a checksum, unless `danger_unverified`.
+        Raises ChecksumError, SignatureError, SigningKeyError, SourceError, PreflightError; TrustError
+        (`trust.no_proof`, with the digest found) without a checksum, a public key or a pin that
+        matches, unless `danger_unverified`.
         """
     @property
     def digest(self) -> str:
-        """In the checksum's algorithm, SHA-256 without one."""
+        """The one that was compared, without one the signature's, else SHA-256."""
+    @property
+    def digests(self) -> list[str]:
+        """Every one that was computed, the checksum's algorithm first."""
+    @property
+    def real_path(self) -> str | None:
+        """Where the file was once it was open, without symbolic links; None where it had no name."""
     @property
     def size(self) -> int:
         """Bytes."""
@@ -253,7 +354,10 @@ class Image:
     def header(self) -> Header: ...
     @property
     def verified(self) -> bool:
-        """Whether a checksum was given and matched."""
+        """Whether a checksum, a signature, or one of the pins held."""
+    @property
+    def evidence(self) -> Evidence | None:
+        """What verifying the signature found."""
     @property
     def seconds(self) -> float:
         """From open to sealed, proved and preflighted."""
@@ -342,11 +446,13 @@ class Model:
         stop: Sequence[str],
         max_tokens: int | None,
         timeout: float,
+        piece_interval: float | None,
     ) -> Stream:
         """Asks for a continuation of text, or an answer to messages of (role, content, name).
 
         Returns at once; what the worker refuses is raised by the stream. `timeout` in seconds is
-        bounded by the model's `request_timeout`.
+        bounded by the model's `request_timeout`. Between two pieces lie `piece_interval` seconds at
+        least; with None the answer is one piece, or a few where it is long.
 
         Raises OptionError, PromptError, RequestError, WorkerError.
         """

@@ -12,12 +12,15 @@ __all__ = [
     "FetchError",
     "LoadError",
     "OptionError",
+    "OutputError",
     "PreflightError",
     "PromptError",
     "RequestError",
     "RouterError",
     "SandboxError",
     "SettingsError",
+    "SignatureError",
+    "SigningKeyError",
     "SourceError",
     "StrongroomError",
     "TemplateError",
@@ -33,12 +36,38 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "settings.invalid": "give a value that the option's documentation names",
         "settings.unavailable": "leave the option out: what can't be enforced is never accepted silently",
         "settings.machine": "give a limit that this machine has; `strongroom doctor` shows what it has",
+        "settings.conflict": "keep one of the two",
+        "settings.file_missing": "check the path, or leave it out",
+        "settings.file_unreadable": "let this user read it, and the directories above it",
+        "settings.file_special": "name the regular file itself",
+        "settings.file_too_large": "shorten it: a configuration is a page or two",
+        "settings.file_permissions": "let nobody but this user and root write to it: chmod go-w",
+        "settings.file_unwritable": "make room, or let this user write there",
+        "settings.file_busy": "try again once the other process is done",
+        "settings.file_malformed": "correct it there; README.md has an example",
         "option.unknown": "see `help(strongroom.SamplingOptions)` for the options that exist",
         "option.wrong_type": "give a value of the type that the option's documentation names",
         "option.out_of_range": "see the option's documented range",
         "source.invalid": "name a file: a path with a `/` in it, or one that ends in .gguf",
         "source.unavailable": "fetch it with `strongroom fetch`, then name the file that it prints",
         "source.no_store": "give the path of a file: one with a `/` in it, or one that ends in .gguf",
+        "trust.revoked": "take another model: what is revoked is loaded by nothing",
+        "trust.source": "load it from a place that the policy names, or add its place to the policy",
+        "trust.too_large": "take a smaller model, or raise max_size in the policy",
+        "trust.architecture": "take another model, or add its architecture to the policy",
+        "trust.version": "take a newer one; version= says which one it is where the policy doesn't",
+        "trust.unsigned": "give a signature of a signer that the policy lets sign it",
+        "trust.reserved": "add its digest or its signer to the policy: `strongroom trust add`",
+        "trust.changed": "accept it with `strongroom trust accept`, if that is meant",
+        "trust.rollback": "accept it with `strongroom trust accept`, if that is meant",
+        "trust.lock_unreadable": "let this user read it, and the directories above it",
+        "trust.lock_missing": "load a model first: that makes the file",
+        "trust.lock_special": "name the regular file itself",
+        "trust.lock_too_large": "see what made it so large; restore it from a copy",
+        "trust.lock_permissions": "let nobody but this user and root write to it: chmod go-w",
+        "trust.lock_malformed": "restore it from a copy; removing it accepts whatever is loaded next",
+        "trust.lock_unwritable": "make room or let this user write there, or name another file in trust.lock",
+        "trust.lock_busy": "try again once the other process is done",
         "prompt.empty": "give a prompt that is not empty",
         "prompt.invalid": "give a string, or messages with `role`, `content` and, where wanted, `name`",
         "prompt.not_unicode": "give text that encodes to UTF-8: without lone surrogates or invalid bytes",
@@ -99,6 +128,18 @@ class ChecksumError(StrongroomError):
     """The checksum is malformed, or the file has another one."""
 
 
+class SigningKeyError(StrongroomError):
+    """A public or private key can't be read, or is not to be used."""
+
+
+class SignatureError(StrongroomError):
+    """The signature is malformed, or not one of these bytes by this key."""
+
+
+class OutputError(StrongroomError):
+    """A file can't be written."""
+
+
 class TrustError(StrongroomError):
     """Nothing proves that the file is the one that was meant."""
 
@@ -142,6 +183,9 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "source": SourceError,
         "fetch": FetchError,
         "checksum": ChecksumError,
+        "key": SigningKeyError,
+        "signature": SignatureError,
+        "output": OutputError,
         "trust": TrustError,
         "gguf": PreflightError,
         "load": LoadError,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from strongroom._core import Finding, Layer
+from strongroom.models.evidence import Evidence
 from strongroom.settings import Isolation
 
 __all__ = ["Completion", "FinishReason", "ModelInfo", "Piece", "Timings"]
@@ -60,7 +61,13 @@ class ModelInfo:
     digest: str
     """Of the bytes that are served."""
     verified: bool
-    """Whether a checksum was given and matched."""
+    """Whether a checksum, of the call or of the policy, or a signature held."""
+    signer: str | None
+    """Whose signature counted: a key's id, or an identity and who vouched for it."""
+    version: str | None
+    """As the call or the policy says."""
+    why: tuple[str, ...]
+    """The rules of trust by which it was admitted, a line each."""
     size: int
     """Of the file, in bytes."""
     architecture: str
@@ -90,5 +97,7 @@ class ModelInfo:
     """From the worker's first order to its sandbox in force."""
     load_seconds: float
     """In llama.cpp: parsing the image and making the context."""
+    evidence: Evidence | None = None
+    """What verifying its signature found, where one was given."""
     failure: tuple[str, str] | None = None
     """Code and message of why it serves no request any more, where it doesn't: the rest is of before."""

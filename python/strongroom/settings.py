@@ -19,6 +19,7 @@ from strongroom.errors import SettingsError
 from strongroom.options import Options, shown
 from strongroom.quantities import bytes_of, cores_of, invalid, seconds_of
 from strongroom.sources import Sources
+from strongroom.trust.policy import ModelVerification
 
 __all__ = ["Limits", "Sandboxing", "Security", "Settings"]
 
@@ -100,6 +101,8 @@ class Security(Options):
     rights, and no swap; "danger-none" is a worker with no layer in force, for measuring."""
     sandboxing: Sandboxing = field(default_factory=Sandboxing)
     """Bounds of a worker."""
+    model_verification: ModelVerification = field(default_factory=ModelVerification)
+    """The trust policy; the table [trust] of a configuration file."""
     audit_level: None = None
     """Only None: nothing writes an audit trail yet."""
 
@@ -116,6 +119,14 @@ class Security(Options):
             raise invalid("isolation", isolation, '"process", "maximum" or "danger-none"')
         if not isinstance(self.sandboxing, Sandboxing):
             raise invalid("sandboxing", self.sandboxing, "a Sandboxing")
+        if not isinstance(self.model_verification, ModelVerification):
+            raise invalid("model_verification", self.model_verification, "a ModelVerification")
+        if self.verification == "danger-none" and self.model_verification.demanding:
+            raise SettingsError(
+                "settings.conflict",
+                'verification="danger-none" contradicts a trust policy that asks for more than a digest',
+                "take the demand out of the policy, if that is meant",
+            )
         if self.audit_level is not None:
             raise unavailable("audit_level", self.audit_level, "nothing writes an audit trail, leave it out")
 
@@ -130,6 +141,9 @@ class Limits(Options):
     """Requests that one model holds at once, the one that decodes included; more are refused."""
     load_timeout: str | float = "120s"
     """From a worker's start to its model being ready."""
+    piece_interval: str | float = "40ms"
+    """Between two pieces of a stream at least, the first one not counted: each piece wakes Python, which
+    costs more than its bytes. 0 is a piece for every token that has text."""
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -137,11 +151,19 @@ class Limits(Options):
             whole("context_length", self.context_length, MAX_CONTEXT)
         whole("concurrent_requests", self.concurrent_requests, MAX_REQUESTS)
         seconds_of("load_timeout", self.load_timeout)
+        _ = self.piece_interval_seconds
 
     @property
     def load_timeout_seconds(self) -> float:
         """`load_timeout` in seconds."""
         return seconds_of("load_timeout", self.load_timeout)
+
+    @property
+    def piece_interval_seconds(self) -> float:
+        """`piece_interval` in seconds."""
+        if self.piece_interval == 0 and not isinstance(self.piece_interval, bool):
+            return 0.0
+        return seconds_of("piece_interval", self.piece_interval)
 
 
 @dataclass(frozen=True, kw_only=True)

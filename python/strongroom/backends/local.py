@@ -9,11 +9,13 @@ from strongroom import _core
 from strongroom.backends.backend import Began, Event, Finished
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
+from strongroom.models.evidence import Evidence
 from strongroom.quantities import seconds_of
 from strongroom.results import ModelInfo, Piece, Timings
 from strongroom.sampling import Sampling, out_of_range, whole
 from strongroom.settings import MAX_CONTEXT, Settings
 from strongroom.text import utf8_size
+from strongroom.trust.decision import Decision
 
 __all__ = ["Local"]
 
@@ -73,6 +75,7 @@ class Local:
         name: str,
         path: str,
         image: _core.Image,
+        decision: Decision,
         settings: Settings,
         *,
         context_length: int | None,
@@ -93,8 +96,10 @@ class Local:
         self._name = name
         self._path = path
         self._image = image
+        self._decision = decision
         self._isolation = security.isolation
         self._timeout = security.sandboxing.timeout_seconds
+        self._piece_interval = settings.limits.piece_interval_seconds
         if security.isolation == "danger-none":
             logger.warning('%r runs with isolation="danger-none": no layer of the sandbox is in force', name)
         self._model = _core.Model.start(
@@ -128,6 +133,10 @@ class Local:
             path=self._path,
             digest=image.digest,
             verified=image.verified,
+            signer=self._decision.signer,
+            version=self._decision.version,
+            why=self._decision.why,
+            evidence=None if image.evidence is None else Evidence.of(image.evidence),
             size=image.size,
             architecture=header.architecture,
             parameters=model.parameters,
@@ -148,7 +157,12 @@ class Local:
         )
 
     def generate(
-        self, prompt: str | Sequence[Message], sampling: Sampling, timeout: str | float | None
+        self,
+        prompt: str | Sequence[Message],
+        sampling: Sampling,
+        timeout: str | float | None,
+        *,
+        whole: bool,
     ) -> LocalGeneration:
         """Ask the worker; returns at once."""
         return LocalGeneration(
@@ -166,6 +180,7 @@ class Local:
                 stop=list(sampling.stop),
                 max_tokens=sampling.max_tokens,
                 timeout=self._seconds(timeout),
+                piece_interval=None if whole else self._piece_interval,
             )
         )
 

@@ -9,9 +9,8 @@ from typing import Self, Unpack
 from strongroom.messages import Prompt, plain_text
 from strongroom.models.source import Reference
 from strongroom.models.trust import Progress
-from strongroom.quantities import invalid
 from strongroom.results import Completion, ModelInfo
-from strongroom.router.loading import load
+from strongroom.router.loading import checked, load
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin
 from strongroom.router.stream import AsyncStream
@@ -29,13 +28,12 @@ class AsyncRouter:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """Make a Router without models.
+        """Make a Router without models. Without settings it has the defaults: it reads no configuration.
 
-        Raises SettingsError where this machine lacks what the settings ask for.
+        Raises SettingsError where this machine lacks what the settings ask for, and TrustError where the
+        record of models that the trust policy names is damaged.
         """
-        if settings is not None and not isinstance(settings, Settings):
-            raise invalid("settings", settings, "a Settings")
-        self._settings = Settings() if settings is None else settings
+        self._settings = checked(settings)
         self._registry = Registry()
 
     async def load(
@@ -44,6 +42,10 @@ class AsyncRouter:
         reference: Reference,
         *,
         checksum: str | None = None,
+        version: str | None = None,
+        signature: Reference | None = None,
+        public_key: Reference | None = None,
+        hash: str | None = None,
         context_length: int | None = None,
         chat_template: str | None = None,
         allow_architectures: Sequence[str] = (),
@@ -62,6 +64,10 @@ class AsyncRouter:
                 name,
                 reference,
                 checksum=checksum,
+                version=version,
+                signature=signature,
+                public_key=public_key,
+                hash=hash,
                 context_length=context_length,
                 chat_template=chat_template,
                 allow_architectures=allow_architectures,
@@ -88,7 +94,10 @@ class AsyncRouter:
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
         """Do what `Router.chat` does; cancelled, it stops the decoding."""
-        async with self.stream(prompt, model=model, timeout=timeout, **sampling) as stream:
+        begun = begin(
+            self._registry, prompt, raw=False, model=model, timeout=timeout, options=sampling, whole=True
+        )
+        async with AsyncStream(*begun) as stream:
             return await stream.read()
 
     async def complete(
@@ -100,7 +109,10 @@ class AsyncRouter:
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
         """Do what `Router.complete` does; cancelled, it stops the decoding."""
-        async with self.stream(prompt, raw=True, model=model, timeout=timeout, **sampling) as stream:
+        begun = begin(
+            self._registry, prompt, raw=True, model=model, timeout=timeout, options=sampling, whole=True
+        )
+        async with AsyncStream(*begun) as stream:
             return await stream.read()
 
     def stream(

@@ -9,12 +9,28 @@ from strongroom.backends.local import Local
 from strongroom.errors import ChecksumError
 from strongroom.models.fetching import fetch_remote
 from strongroom.models.source import Reference, Remote, source_of
-from strongroom.models.trust import Progress, admit
+from strongroom.models.trust import Admitted, Progress, admit
+from strongroom.quantities import invalid
 from strongroom.results import ModelInfo
 from strongroom.router.registry import Registry
 from strongroom.settings import Settings
+from strongroom.trust import lock
+from strongroom.trust.roots import check_roots
 
-__all__ = ["load"]
+__all__ = ["checked", "load"]
+
+
+def checked(settings: Settings | None) -> Settings:
+    """Check settings against this machine as a Router is made of them; None is the defaults."""
+    if settings is None:
+        return Settings()
+    if not isinstance(settings, Settings):
+        raise invalid("settings", settings, "a Settings")
+    policy = settings.security.model_verification
+    check_roots(policy)
+    if policy.lock != "off":
+        lock.read(policy.lock)
+    return settings
 
 
 def load(
@@ -24,6 +40,10 @@ def load(
     reference: Reference,
     *,
     checksum: str | None,
+    version: str | None,
+    signature: Reference | None,
+    public_key: Reference | None,
+    hash: str | None,
     context_length: int | None,
     chat_template: str | None,
     allow_architectures: Sequence[str],
@@ -45,16 +65,21 @@ def load(
         if progress is not None:
             progress(done, total)
 
-    def read(path: str) -> _core.Image:
+    def read(path: str) -> Admitted:
         return admit(
             path,
+            name=name,
+            version=version,
             checksum=checksum,
+            signature=signature,
+            public_key=public_key,
+            hash=hash,
             security=settings.security,
             allow_architectures=allow_architectures,
             progress=watched,
         )
 
-    def checked(source: str | Remote) -> tuple[str, _core.Image]:
+    def admitted(source: str | Remote) -> tuple[str, Admitted]:
         if not isinstance(source, Remote):
             return source, read(source)
 
@@ -74,12 +99,13 @@ def load(
         return file.path, read(file.path)
 
     def start() -> Local:
-        path, image = checked(source_of(reference))
+        path, (image, decision) = admitted(source_of(reference))
         check()
         local = Local(
             name,
             path,
             image,
+            decision,
             settings,
             context_length=context_length,
             chat_template=chat_template,

@@ -7,9 +7,8 @@ from typing import Self, Unpack
 from strongroom.messages import Prompt, plain_text
 from strongroom.models.source import Reference
 from strongroom.models.trust import Progress
-from strongroom.quantities import invalid
 from strongroom.results import Completion, ModelInfo
-from strongroom.router.loading import load
+from strongroom.router.loading import checked, load
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin
 from strongroom.router.stream import Stream
@@ -27,13 +26,12 @@ class Router:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """Make a Router without models.
+        """Make a Router without models. Without settings it has the defaults: it reads no configuration.
 
-        Raises SettingsError where this machine lacks what the settings ask for.
+        Raises SettingsError where this machine lacks what the settings ask for, and TrustError where the
+        record of models that the trust policy names is damaged.
         """
-        if settings is not None and not isinstance(settings, Settings):
-            raise invalid("settings", settings, "a Settings")
-        self._settings = Settings() if settings is None else settings
+        self._settings = checked(settings)
         self._registry = Registry()
 
     def load(
@@ -42,6 +40,10 @@ class Router:
         reference: Reference,
         *,
         checksum: str | None = None,
+        version: str | None = None,
+        signature: Reference | None = None,
+        public_key: Reference | None = None,
+        hash: str | None = None,
         context_length: int | None = None,
         chat_template: str | None = None,
         allow_architectures: Sequence[str] = (),
@@ -50,12 +52,15 @@ class Router:
         """Read a model's file once, check it, seal it in memory, and start a worker of it.
 
         `reference` is a path; `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits;
+        `version`, numbers with dots, is what the trust policy and the record of models go by;
+        `public_key`, `signature` and `hash` are those of `verify_signature`; what is given has to hold;
         `context_length` takes precedence over the settings'; `chat_template` replaces the file's;
         `allow_architectures` names architectures that preflight can't check in depth. `progress(done,
         total)` is called with bytes; what it raises ends the loading.
 
-        Raises SourceError, ChecksumError, TrustError (without a checksum, unless the settings name the
-        danger), PreflightError, SandboxError, LoadError, WorkerError, OptionError, RouterError.
+        Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError (without a checksum
+        or a public key, unless the settings name the danger), PreflightError, SandboxError, LoadError,
+        WorkerError, OptionError, RouterError.
         """
         return load(
             self._registry,
@@ -63,6 +68,10 @@ class Router:
             name,
             reference,
             checksum=checksum,
+            version=version,
+            signature=signature,
+            public_key=public_key,
+            hash=hash,
             context_length=context_length,
             chat_template=chat_template,
             allow_architectures=allow_architectures,
@@ -97,7 +106,10 @@ class Router:
 
         Raises PromptError, TemplateError, OptionError, RequestError, WorkerError, RouterError.
         """
-        with self.stream(prompt, model=model, timeout=timeout, **sampling) as stream:
+        begun = begin(
+            self._registry, prompt, raw=False, model=model, timeout=timeout, options=sampling, whole=True
+        )
+        with Stream(*begun) as stream:
             return stream.read()
 
     def complete(
@@ -112,7 +124,10 @@ class Router:
 
         Raises PromptError, OptionError, RequestError, WorkerError, RouterError.
         """
-        with self.stream(prompt, raw=True, model=model, timeout=timeout, **sampling) as stream:
+        begun = begin(
+            self._registry, prompt, raw=True, model=model, timeout=timeout, options=sampling, whole=True
+        )
+        with Stream(*begun) as stream:
             return stream.read()
 
     def stream(

@@ -2,20 +2,20 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    path::Path,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::{
-    fs::{MemfdFlags, Mode, OFlags},
-    io::Errno,
+use rustix::io::Errno;
+use strongroom_verify::{
+    Algorithm, Digest, VerifyError,
+    signature::{Evidence, Need, Seen, Signature},
 };
-use strongroom_verify::{Algorithm, Digest, VerifyError};
 
 use crate::{
-    Mapping, Source, SourceError,
-    mapping::IMMUTABLE,
+    Mapping, ProofError, Source, SourceError,
+    filling::{Filling, reopen},
     pipeline::{self, Progress},
     room,
     source::io_error,
@@ -57,36 +57,56 @@ pub fn read(
         return Err(too_large(available));
     }
     let length = usize::try_from(size).map_err(|_| too_large(usize::MAX as u64))?;
-    let memory = create().map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
+    let real_path = source.real_path();
+    let mut filling = Filling::new(length)
+        .map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
     let digests = pipeline::run(&mut source, algorithms, progress, |chunk| {
-        write_all(memory.as_fd(), chunk).map_err(|errno| match errno {
+        filling.write(chunk).map_err(|errno| match errno {
             Errno::NOMEM | Errno::NOSPC => too_large(room::available().unwrap_or_default()),
             errno => io_error("fill memory from", path.to_owned(), errno),
         })
     })?;
-    rustix::fs::fcntl_add_seals(&memory, IMMUTABLE)
+    let memory = filling
+        .seal()
         .map_err(|errno| io_error("seal the image of", path.to_owned(), errno))?;
-    // From here on there is no descriptor that could write; kernels before 6.7 also refuse to map
-    // sealed memory through one.
-    let memory = reopen(memory.as_fd())
-        .map_err(|errno| io_error("reopen the image of", path.to_owned(), errno))?;
     Ok(Unproven {
         memory,
         length,
+        real_path,
         digests,
+        path: path.to_owned(),
     })
 }
 
-/// A sealed image whose digest nobody has compared yet; its bytes can't be reached.
+/// A sealed image of a single byte, for a worker that is ended before it parses any.
+///
+/// # Errors
+/// The kernel's, where descriptors or memory run out or `/proc` is not mounted.
+pub fn blank() -> io::Result<OwnedFd> {
+    let mut filling = Filling::new(1)?;
+    filling.write(&[0])?;
+    Ok(filling.seal()?)
+}
+
+/// A sealed image that nobody has held to a proof yet; its bytes can't be reached.
 #[derive(Debug)]
 pub struct Unproven {
     memory: OwnedFd,
     length: usize,
+    real_path: Option<PathBuf>,
     // Never empty: `read` asks for one at least.
     digests: Vec<Digest>,
+    // For messages.
+    path: PathBuf,
 }
 
 impl Unproven {
+    /// Where the file was when it had been opened, without symbolic links; see
+    /// [`Source::real_path`].
+    pub fn real_path(&self) -> Option<&Path> {
+        self.real_path.as_deref()
+    }
+
     /// Its digests, one per algorithm asked for, in that order; at least one.
     pub fn digests(&self) -> &[Digest] {
         &self.digests
@@ -98,6 +118,41 @@ impl Unproven {
     /// [`VerifyError::Mismatch`], also where the digest's algorithm wasn't asked for when the image
     /// was read; the image is gone.
     pub fn prove(self, expected: &Digest) -> Result<Image, VerifyError> {
+        let found = self.matching(expected)?;
+        Ok(self.accept(found))
+    }
+
+    /// Holds the bytes to a signature by a key that the caller trusts, and to a digest besides where
+    /// there is one. A signature over the bytes themselves is held to the sealed image.
+    ///
+    /// # Errors
+    /// [`ProofError`], also where what the signature [needs](Signature::need) wasn't asked for when
+    /// the image was read; the image is gone.
+    pub fn prove_signed(
+        self,
+        signature: &Signature,
+        expected: Option<&Digest>,
+    ) -> Result<(Image, Evidence), ProofError> {
+        let expected = expected
+            .map(|expected| self.matching(expected))
+            .transpose()?;
+        let whole = match signature.need() {
+            Need::Digest(_) => None,
+            Need::Whole => Some(
+                Mapping::new(self.memory.as_fd(), self.length)
+                    .map_err(|error| io_error("map the image of", self.path.clone(), error))?,
+            ),
+        };
+        let evidence = signature.verify(&Seen {
+            digests: &self.digests,
+            whole: whole.as_deref(),
+        })?;
+        let digest = expected.unwrap_or(evidence.digest);
+        Ok((self.accept(digest), evidence))
+    }
+
+    /// The digest of these bytes that is the one expected.
+    fn matching(&self, expected: &Digest) -> Result<Digest, VerifyError> {
         let found = self
             .digests
             .iter()
@@ -105,7 +160,7 @@ impl Unproven {
             .copied()
             .unwrap_or(self.digests[0]);
         expected.verify(&found)?;
-        Ok(self.accept(found))
+        Ok(found)
     }
 
     /// Takes the bytes as they are, compared with nothing.
@@ -139,7 +194,8 @@ impl Image {
         self.length
     }
 
-    /// The digest that was compared, or the first one found where danger was accepted.
+    /// The digest that was compared, else the one that was signed or that names what was, or the
+    /// first one found where danger was accepted.
     pub const fn digest(&self) -> Digest {
         self.digest
     }
@@ -159,35 +215,4 @@ impl Image {
     pub fn reopen(&self) -> io::Result<OwnedFd> {
         Ok(reopen(self.memory.as_fd())?)
     }
-}
-
-/// Anonymous memory that can be sealed and, where the kernel knows the flag, never executed.
-fn create() -> Result<OwnedFd, Errno> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    match rustix::fs::memfd_create(c"strongroom-image", flags | MemfdFlags::NOEXEC_SEAL) {
-        // Before Linux 6.3.
-        Err(Errno::INVAL) => rustix::fs::memfd_create(c"strongroom-image", flags),
-        result => result,
-    }
-}
-
-/// A new, read-only open file description of `memory`.
-fn reopen(memory: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(
-        format!("/proc/self/fd/{}", memory.as_raw_fd()),
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-}
-
-fn write_all(memory: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        match rustix::io::write(memory, bytes) {
-            Ok(0) => return Err(Errno::NOSPC),
-            Ok(n) => bytes = &bytes[n..],
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }

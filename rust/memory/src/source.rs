@@ -1,8 +1,12 @@
 //! A model's file, opened once.
 
 use std::{
+    ffi::OsString,
     io,
-    os::fd::OwnedFd,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -65,6 +69,19 @@ impl Source {
         })
     }
 
+    /// All bytes of a file that is expected to be small, or the first `most` + 1 of one that isn't.
+    ///
+    /// # Errors
+    /// [`SourceError`]: what [`open`](Self::open) and [`fill`](Self::fill) answer.
+    pub fn read_small(path: &Path, most: usize) -> Result<Vec<u8>, SourceError> {
+        let mut source = Self::open(path)?;
+        let length = usize::try_from(source.size()).unwrap_or(usize::MAX);
+        // Of its full length from the start: a vector that grows leaves copies behind.
+        let mut bytes = vec![0; length.min(most.saturating_add(1))];
+        source.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Bytes that the file had when it was opened.
     pub const fn size(&self) -> u64 {
         self.size
@@ -73,6 +90,18 @@ impl Source {
     /// The path that was opened, for messages.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the open file is now, as the kernel knows it: absolute, and no part of it a symbolic
+    /// link. Of the very file that is read, whatever becomes of the path that was opened; none where
+    /// the file has no name left, or `/proc` is not mounted.
+    pub fn real_path(&self) -> Option<PathBuf> {
+        let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let target = rustix::fs::readlink(link, Vec::new()).ok()?;
+        // The kernel writes " (deleted)" behind the name of a file that was removed.
+        let now = rustix::fs::lstat(target.as_c_str()).ok()?;
+        ((now.st_dev, now.st_ino) == (self.opened.st_dev, self.opened.st_ino))
+            .then(|| PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
     /// Bytes that [`fill`](Self::fill) has not given yet.

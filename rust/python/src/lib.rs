@@ -18,20 +18,30 @@ mod gguf;
 mod image;
 mod inspect;
 mod model;
+mod output;
+#[cfg(feature = "panic-probe")]
+mod panic_probe;
+mod signature;
+mod signing;
 mod stream;
 
 /// The Rust core. Use `strongroom`, which puts words for people around it.
 #[pyo3::pymodule]
 mod _core {
+    #[cfg(feature = "panic-probe")]
+    #[pymodule_export]
+    use crate::panic_probe::{Panicking, panic};
     #[pymodule_export]
     use crate::{
-        doctor::{Capability, doctor},
+        doctor::{Capability, doctor, rehearse},
         errors::error_codes,
         fetch::{Fetched, Sources, fetch, local_path},
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,
         inspect::{Inspection, inspect},
         model::{Layer, Model},
+        signature::{Evidence, verify_file},
+        signing::{generate_key, sign_file},
         stream::{Began, Finished, Piece, Stream},
     };
 }

@@ -9,7 +9,7 @@ use crate::VerifyError;
 /// Longest digest of any [`Algorithm`], in bytes.
 const LONGEST: usize = 64;
 
-/// A hash function of FIPS 180-4.
+/// A hash function: of FIPS 180-4, or one that signatures and manifests use besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// SHA-256.
@@ -18,11 +18,31 @@ pub enum Algorithm {
     Sha384,
     /// SHA-512.
     Sha512,
+    /// `BLAKE2b` with 64 bytes (RFC 7693).
+    Blake2b512,
+    /// BLAKE3 with 32 bytes.
+    Blake3,
 }
 
 impl Algorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
+    pub const ALL: [Self; 5] = [
+        Self::Sha256,
+        Self::Sha384,
+        Self::Sha512,
+        Self::Blake2b512,
+        Self::Blake3,
+    ];
+
+    /// Those that a checksum may be written in, and that ECDSA and RSA signatures are made over.
+    pub const SHA2: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
+
+    /// The one of [`SHA2`](Self::SHA2) with this name.
+    pub fn sha2(name: &str) -> Option<Self> {
+        Self::SHA2
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == name)
+    }
 
     /// The word before the colon.
     pub const fn as_str(self) -> &'static str {
@@ -30,15 +50,17 @@ impl Algorithm {
             Self::Sha256 => "sha256",
             Self::Sha384 => "sha384",
             Self::Sha512 => "sha512",
+            Self::Blake2b512 => "blake2b",
+            Self::Blake3 => "blake3",
         }
     }
 
     /// Length of a digest, in bytes.
     pub const fn digest_length(self) -> usize {
         match self {
-            Self::Sha256 => 32,
+            Self::Sha256 | Self::Blake3 => 32,
             Self::Sha384 => 48,
-            Self::Sha512 => 64,
+            Self::Sha512 | Self::Blake2b512 => 64,
         }
     }
 }
@@ -138,18 +160,16 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = VerifyError;
 
-    /// Reads `sha256:`, `sha384:` or `sha512:` in lower case and hexadecimal digits in either.
+    /// Reads `sha256:`, `sha384:` or `sha512:` in lower case and hexadecimal digits in either: no
+    /// checksum is written in another algorithm.
     fn from_str(text: &str) -> Result<Self, VerifyError> {
         let malformed = |reason: String| VerifyError::Malformed { reason };
         let (name, digits) = text
             .split_once(':')
             .ok_or_else(|| malformed("it has no colon after the algorithm".to_owned()))?;
-        let algorithm = Algorithm::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.as_str() == name)
-            .ok_or_else(|| VerifyError::UnknownAlgorithm {
-                name: name.chars().take(16).collect(),
-            })?;
+        let algorithm = Algorithm::sha2(name).ok_or_else(|| VerifyError::UnknownAlgorithm {
+            name: name.chars().take(16).collect(),
+        })?;
         let expected = 2 * algorithm.digest_length();
         if let Some(position) = digits.bytes().position(|byte| !byte.is_ascii_hexdigit()) {
             return Err(malformed(format!(

@@ -49,7 +49,7 @@ impl VerifyError {
         match self {
             Self::Malformed { .. } | Self::UnknownAlgorithm { .. } => format!(
                 "give one of {} and hexadecimal digits, as in sha256:9f86d0…",
-                Algorithm::ALL
+                Algorithm::SHA2
                     .map(|algorithm| format!("{algorithm}:"))
                     .join(", ")
             ),

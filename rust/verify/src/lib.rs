@@ -1,10 +1,16 @@
-//! Digests of model files, streamed, and their comparison in constant time.
+//! Digests and signatures of model files: which bytes they are, and whose.
+//!
+//! What is verified raises where it fails; nothing here answers a bool that could go unread.
 #![forbid(unsafe_code)]
 
 mod digest;
 mod error;
 mod hasher;
+pub mod key;
+pub mod signature;
 
 pub use digest::{Algorithm, Digest};
 pub use error::{CODES, VerifyError};
 pub use hasher::Hasher;
+pub use key::{KeyError, KeyId, PrivateKey, PublicKey, Scheme};
+pub use signature::SignatureError;

@@ -29,6 +29,19 @@ const VECTORS: &[(Algorithm, &str, &str)] = &[
     ),
 ];
 
+/// (algorithm, digest of "abc"): the example of RFC 7693, and of BLAKE3's test vectors.
+const BLAKE: &[(Algorithm, &str)] = &[
+    (
+        Algorithm::Blake2b512,
+        "blake2b:ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d1\
+         7d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923",
+    ),
+    (
+        Algorithm::Blake3,
+        "blake3:6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85",
+    ),
+];
+
 fn digest(algorithm: Algorithm, message: &[u8]) -> Digest {
     let mut hasher = Hasher::new(algorithm);
     hasher.update(message);
@@ -42,6 +55,16 @@ fn standard_vectors() {
         assert_eq!(found.to_string(), expected);
         assert_eq!(found.algorithm(), algorithm);
         expected.parse::<Digest>().unwrap().verify(&found).unwrap();
+    }
+}
+
+#[test]
+fn blake_hashes_but_is_no_checksum() {
+    for &(algorithm, expected) in BLAKE {
+        assert_eq!(digest(algorithm, b"abc").to_string(), expected);
+        let error = expected.parse::<Digest>().unwrap_err();
+        assert_eq!(error.code(), "checksum.unknown_algorithm");
+        assert!(!error.next_step().contains("blake"));
     }
 }
 
