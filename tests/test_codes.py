@@ -10,13 +10,23 @@ from tests.codes import RAISED
 ROOT = Path(__file__).parent.parent
 
 RAISED_IN_RUST = {
+    "fetch.encoding": "rust/fetch/tests/downloads.rs",
+    "fetch.incomplete": "rust/fetch/tests/downloads.rs",
+    "fetch.no_space": "rust/fetch/tests/processes.rs",
+    "fetch.overlong": "rust/fetch/tests/downloads.rs",
+    "fetch.pin": "rust/fetch/tests/hosts.rs",
+    "fetch.protocol": "rust/fetch/tests/downloads.rs",
+    "fetch.redirect": "rust/fetch/tests/hosts.rs",
+    "fetch.resolve": "rust/fetch/tests/hosts.rs",
+    "fetch.timeout": "rust/fetch/tests/downloads.rs",
+    "fetch.too_slow": "rust/fetch/tests/downloads.rs",
     "gguf.header_length": "rust/gguf/tests/hostile.rs",
     "sandbox.landlock_absent": "rust/sandbox/src/machine.rs",
     "sandbox.rlimits_absent": "rust/sandbox/src/machine.rs",
     "sandbox.seccomp_absent": "rust/sandbox/src/machine.rs",
     "sandbox.swap_present": "rust/sandbox/src/machine.rs",
 }
-"""Codes of headers too large to write here, and of machines other than this one."""
+"""Codes of headers too large to write here, of hosts that lie, and of machines other than this one."""
 
 NEVER_RAISED = {"request.decode_failed"}
 """llama.cpp fails to decode only in states that the engine never brings it into."""

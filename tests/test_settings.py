@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from strongroom import Limits, Sandboxing, Security, Settings, SettingsError
+from strongroom import Limits, Sandboxing, Security, Settings, SettingsError, Sources
 
 DOCUMENT = Security(
     trust_level="zero",
@@ -85,6 +85,21 @@ def test_what_nothing_enforces_yet_raises_and_says_so(
         (Limits, {"concurrent_requests": 0}, "concurrent_requests must be"),
         (Limits, {"concurrent_requests": 10**6}, "concurrent_requests must be"),
         (Limits, {"load_timeout": -1}, "load_timeout must be"),
+        (Settings, {"sources": ("https://models.test",)}, "sources must be a Sources"),
+        (Sources, {"hosts": "https://models.test"}, "hosts must be a list"),
+        (Sources, {"hosts": [5]}, "hosts must be a list"),
+        (Sources, {"hosts": ["http://models.test"]}, "hosts can't be used: .* the scheme is not https"),
+        (Sources, {"hosts": ["https://models.test/x"]}, "hosts can't be used: .* without a path"),
+        (Sources, {"hf_organisations": ["a/b"]}, "hf_organisations can't be used"),
+        (Sources, {"hf_endpoint": "huggingface.co"}, "hf_endpoint can't be used"),
+        (Sources, {"hf_endpoint": 5}, "hf_endpoint must be"),
+        (Sources, {"ca_file": 5}, "ca_file must be a path"),
+        (Sources, {"pins": ["sha256:00"]}, "pins must be a mapping"),
+        (Sources, {"pins": {"https://a.test": ["sha256:00"]}}, "pins can't be used"),
+        (Sources, {"pins": {"https://a.test": ["sha256:" + "0" * 64]}}, "kept in reserve"),
+        (Sources, {"danger_allow_addresses": {"https://a.test": "10.0.0.0/8"}}, "must be a list"),
+        (Sources, {"danger_allow_addresses": {"https://a.test": ["10.0.0.1/8"]}}, "beyond its prefix"),
+        (Sources, {"max_size": 2**70}, "max_size"),
         (Limits, {"piece_interval": -1}, "piece_interval must be"),
         (Limits, {"piece_interval": False}, "piece_interval must be"),
         (Limits, {"piece_interval": "often"}, "piece_interval must be"),
@@ -98,7 +113,7 @@ def test_a_value_that_cannot_be_read_raises_and_names_the_option(
     assert caught.value.code == "settings.invalid"
 
 
-@pytest.mark.parametrize("branch", [Settings, Security, Sandboxing, Limits])
+@pytest.mark.parametrize("branch", [Settings, Security, Sandboxing, Limits, Sources])
 def test_every_option_is_refused_when_it_is_misspelt(branch: Any) -> None:
     for field in dataclasses.fields(branch):
         misspelt = field.name[:-1]
@@ -114,7 +129,7 @@ def test_a_word_that_is_near_to_none_lists_what_there_is() -> None:
         Limits(zzz=1)  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize("branch", [Settings(), Security(), Sandboxing(), Limits()])
+@pytest.mark.parametrize("branch", [Settings(), Security(), Sandboxing(), Limits(), Sources()])
 def test_the_tree_is_frozen(branch: Any) -> None:
     name = dataclasses.fields(branch)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -28,6 +28,7 @@ The public names:
 - ModelRule: what models of some names need beyond what all need
 - Revocation: a digest or key that nothing is loaded for again
 - Limits: bounds on what callers ask for
+- Sources: which hosts models may be fetched from
 - load_settings: settings from the configuration file and the environment
 - Completion: a whole answer
 - Piece: some of an answer
@@ -35,6 +36,8 @@ The public names:
 - FinishReason: why an answer ended
 - ModelInfo: a loaded model, and the worker and sandbox that serve it
 - Layer: one layer of a worker's sandbox
+- fetch: a source on a host into the cache, proved
+- Fetched: where `fetch` put it
 - inspect: digest and preflight of a file, without handing one byte to C++
 - Inspection: what `inspect` saw
 - Header: what a model's file says about itself
@@ -51,6 +54,7 @@ The public names:
 - SettingsError: an option of the settings is misspelt, malformed, or can't be enforced
 - OptionError: an option of a call is misspelt, of the wrong type, or out of range
 - SourceError: the file can't be read, or changed while it was read
+- FetchError: the source is malformed, not allowed, or can't be fetched
 - ChecksumError: the checksum is malformed, or the file has another one
 - SigningKeyError: a key can't be read, or is not to be used
 - SignatureError: the signature is malformed, or not one of these bytes by this key
@@ -70,6 +74,7 @@ from importlib.metadata import version as _version
 
 from strongroom._core import (
     Capability,
+    Fetched,
     Finding,
     Header,
     Inspection,
@@ -81,6 +86,7 @@ from strongroom._core import (
 from strongroom.configuration.load import load_settings
 from strongroom.errors import (
     ChecksumError,
+    FetchError,
     LoadError,
     OptionError,
     OutputError,
@@ -100,6 +106,7 @@ from strongroom.errors import (
 )
 from strongroom.messages import Message, MessageDict, Prompt, Role
 from strongroom.models.evidence import Evidence
+from strongroom.models.fetching import fetch
 from strongroom.models.inspection import inspect
 from strongroom.models.signing import generate_key, sign, verify_signature
 from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
@@ -108,6 +115,7 @@ from strongroom.router.router import Router
 from strongroom.router.stream import AsyncStream, Stream
 from strongroom.sampling import Sampling, SamplingOptions
 from strongroom.settings import Limits, Sandboxing, Security, Settings
+from strongroom.sources import Sources
 from strongroom.trust.policy import (
     ModelRule,
     ModelVerification,
@@ -124,6 +132,8 @@ __all__ = [
     "ChecksumError",
     "Completion",
     "Evidence",
+    "FetchError",
+    "Fetched",
     "Finding",
     "FinishReason",
     "Header",
@@ -158,6 +168,7 @@ __all__ = [
     "Signer",
     "SigningKeyError",
     "SourceError",
+    "Sources",
     "SpecialToken",
     "Stream",
     "StrongroomError",
@@ -169,6 +180,7 @@ __all__ = [
     "TrustedSource",
     "WorkerError",
     "doctor",
+    "fetch",
     "generate_key",
     "inspect",
     "load_settings",

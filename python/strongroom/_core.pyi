@@ -13,6 +13,7 @@ __all__ = [
     "Began",
     "Capability",
     "Evidence",
+    "Fetched",
     "Finding",
     "Finished",
     "Header",
@@ -21,13 +22,16 @@ __all__ = [
     "Layer",
     "Model",
     "Piece",
+    "Sources",
     "SpecialToken",
     "Stream",
     "Tokenizer",
     "doctor",
     "error_codes",
+    "fetch",
     "generate_key",
     "inspect",
+    "local_path",
     "rehearse",
     "sign_file",
     "verify_file",
@@ -49,6 +53,33 @@ def inspect(
     raises ends the inspection and is raised.
 
     Raises SourceError when the file can't be read.
+    """
+
+def local_path(reference: str) -> str | None:
+    """The path that a reference names (a `file:` URL, or a path), None where it is a source on a host.
+
+    Raises FetchError (`fetch.reference`).
+    """
+
+def fetch(
+    reference: str,
+    *,
+    sources: Sources,
+    cache: str,
+    checksum: str | None,
+    danger_unverified: bool = False,
+    recheck: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Fetched:
+    """Gets a source on a host into the directory `cache`, or finds it there.
+
+    The file has its name only when it is whole and has the digest `checksum`. Without `recheck`, one
+    that is there already under its SHA-256 isn't hashed again: its loading does that. `progress(done,
+    total)` is called with bytes, in this thread, about ten times a second; `total` is 0 where it isn't
+    known, or while another process downloads; what it raises ends the download and is raised.
+
+    Raises FetchError, ChecksumError; TrustError (`trust.no_proof`) without a checksum, unless
+    `danger_unverified`.
     """
 
 def verify_file(
@@ -147,6 +178,45 @@ class Evidence:
     def comment(self) -> str | None: ...
     @property
     def rule(self) -> str: ...
+
+@final
+class Sources:
+    """Which hosts may be asked, and what they have to show."""
+
+    def __new__(
+        cls,
+        *,
+        hosts: Sequence[str],
+        hf_organisations: Sequence[str],
+        hf_endpoint: str,
+        ca_file: str | None,
+        pins: Sequence[tuple[str, Sequence[str]]],
+        danger_allow_addresses: Sequence[tuple[str, Sequence[str]]],
+        max_size: int,
+    ) -> Sources:
+        """Raises SettingsError, which names the option; FetchError (`fetch.ca_file`)."""
+
+@final
+class Fetched:
+    """A file in the cache."""
+
+    @property
+    def source(self) -> str:
+        """Where it is from, without a query."""
+    @property
+    def path(self) -> str: ...
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 hexadecimal digits."""
+    @property
+    def size(self) -> int:
+        """Bytes."""
+    @property
+    def verified(self) -> bool:
+        """Whether a checksum was given and matched."""
+    @property
+    def cached(self) -> bool:
+        """Whether it was there already, or another process fetched it meanwhile."""
 
 @final
 class Finding:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 __all__ = [
     "ChecksumError",
+    "FetchError",
     "LoadError",
     "OptionError",
     "OutputError",
@@ -48,9 +49,9 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "option.wrong_type": "give a value of the type that the option's documentation names",
         "option.out_of_range": "see the option's documented range",
         "source.invalid": "name a file: a path with a `/` in it, or one that ends in .gguf",
-        "source.unavailable": "download the model yourself and load it by its path with checksum=",
         "source.parts": "give the path of the first part, …-00001-of-0000N.gguf, and keep no other version "
         "of the model in its folder",
+        "source.unavailable": "fetch it with `strongroom fetch`, then name the file that it prints",
         "source.no_store": "give the path of a file: one with a `/` in it, or one that ends in .gguf",
         "trust.revoked": "take another model: what is revoked is loaded by nothing",
         "trust.source": "load it from a place that the policy names, or add its place to the policy",
@@ -121,6 +122,10 @@ class SourceError(StrongroomError):
     """The model's file can't be read, or changed while it was read."""
 
 
+class FetchError(StrongroomError):
+    """The source is malformed, not allowed, or can't be fetched whole from who it should be."""
+
+
 class ChecksumError(StrongroomError):
     """The checksum is malformed, or the file has another one."""
 
@@ -178,6 +183,7 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "settings": SettingsError,
         "option": OptionError,
         "source": SourceError,
+        "fetch": FetchError,
         "checksum": ChecksumError,
         "key": SigningKeyError,
         "signature": SignatureError,

@@ -18,6 +18,7 @@ from typing import Literal
 from strongroom.errors import SettingsError
 from strongroom.options import Options, shown
 from strongroom.quantities import bytes_of, cores_of, invalid, seconds_of
+from strongroom.sources import Sources
 from strongroom.trust.policy import ModelVerification
 
 __all__ = ["Limits", "Sandboxing", "Security", "Settings"]
@@ -171,6 +172,8 @@ class Settings(Options):
 
     security: Security = field(default_factory=Security)
     limits: Limits = field(default_factory=Limits)
+    sources: Sources = field(default_factory=Sources)
+    """Which hosts models may be fetched from; by default none."""
 
     def __post_init__(self) -> None:
         """Check the branches."""
@@ -178,3 +181,5 @@ class Settings(Options):
             raise invalid("security", self.security, "a Security")
         if not isinstance(self.limits, Limits):
             raise invalid("limits", self.limits, "a Limits")
+        if not isinstance(self.sources, Sources):
+            raise invalid("sources", self.sources, "a Sources")

@@ -131,7 +131,8 @@ def test_a_template_from_a_file(untemplated: Model, tmp_path: Path) -> None:
     ("arguments", "code"),
     [
         (["run", "smol", "Hello"], "source.no_store"),
-        (["run", "hf:smol", "Hello"], "source.unavailable"),
+        (["run", "hf:smol", "Hello"], "fetch.reference"),
+        (["run", "hf://org/smol/m.gguf", "Hello", "--checksum", "sha256:" + "0" * 64], "fetch.organisation"),
         (["run", "/nonexistent.gguf", "Hello"], "source.missing"),
         (["run", "MODEL", "Hello"], "trust.no_proof"),
         (["run", "MODEL", "Hello", "--checksum", "sha256:00"], "checksum.malformed"),

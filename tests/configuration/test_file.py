@@ -41,12 +41,23 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         concurrent_requests = 5
         load_timeout = "1m"
         piece_interval = "1s"
+
+        [sources]
+        hosts = ["https://models.test:8443"]
+        hf_organisations = ["org"]
+        hf_endpoint = "https://mirror.test"
+        max_size = "1GB"
+        pins = {}
+        danger_allow_addresses."https://models.test:8443" = ["10.0.0.0/8"]
         """,
     )
     given = {
         name for name, origin in configure(path, environment=BARE).origins.items() if origin.kind == "file"
     }
-    expected = {name for name in leaves() if not name.startswith("trust.")} - {"security.audit_level"}
+    expected = {name for name in leaves() if not name.startswith("trust.")} - {
+        "security.audit_level",
+        "sources.ca_file",
+    }
     assert given == expected
     settings = load_settings(path, environment=BARE)
     assert settings.security.isolation == "maximum"
@@ -56,6 +67,8 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
     assert settings.limits.context_length == 2048
     assert settings.limits.concurrent_requests == 5
     assert settings.limits.load_timeout_seconds == 60
+    assert settings.sources.hosts == ("https://models.test:8443",)
+    assert settings.sources.danger_allow_addresses == {"https://models.test:8443": ("10.0.0.0/8",)}
 
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:

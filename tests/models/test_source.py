@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from strongroom import OptionError, SourceError
-from strongroom.models.source import path_of
+from strongroom import FetchError, OptionError, SourceError
+from strongroom.models.source import Remote, path_of, source_of
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,33 @@ def test_a_path_object_is_a_path_whatever_it_looks_like() -> None:
     assert path_of(PurePosixPath("hf:model")) == "hf:model"
 
 
-@pytest.mark.parametrize(
-    "reference", ["https://example.org/model.gguf", "hf:org/model", "file:///models/model.gguf", "s3+x://a/b"]
-)
-def test_a_scheme_is_a_source_that_is_not_yet_available(reference: str) -> None:
-    with pytest.raises(SourceError, match="only files are available yet") as caught:
+def test_a_file_url_is_a_path() -> None:
+    assert path_of("file:///models/a%20model.gguf") == "/models/a model.gguf"
+
+
+@pytest.mark.parametrize("reference", ["https://example.org/model.gguf?SECRET", "hf://org/model/m.gguf@v1"])
+def test_a_source_on_a_host_has_no_path(reference: str) -> None:
+    assert source_of(reference) == Remote(reference)
+    with pytest.raises(SourceError, match="on a host") as caught:
         path_of(reference)
     assert caught.value.code == "source.unavailable"
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "http://example.org/model.gguf",
+        "hf:org/model",
+        "file://host/model.gguf",
+        "s3+x://a/b",
+        "https://u:p@h/",
+    ],
+)
+def test_what_is_no_source(reference: str) -> None:
+    with pytest.raises(FetchError) as caught:
+        path_of(reference)
+    assert caught.value.code == "fetch.reference"
 
 
 @pytest.mark.parametrize("reference", ["smol", "smol-135m", "model.GGUF", "model.gguf ", "."])
@@ -45,7 +65,7 @@ def test_anything_else_is_a_name_in_a_store_that_is_not_there_yet(reference: str
     assert caught.value.code == "source.no_store"
 
 
-@pytest.mark.parametrize("reference", ["", "a/\0.gguf", "\0.gguf"])
+@pytest.mark.parametrize("reference", ["", "a/\0.gguf", "\0.gguf", "https://\ud800/"])
 def test_what_is_no_reference_at_all(reference: str) -> None:
     with pytest.raises(SourceError) as caught:
         path_of(reference)

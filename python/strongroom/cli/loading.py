@@ -50,7 +50,7 @@ def name_of(model: str, name: str | None) -> str:
 
 
 @contextmanager
-def checking(what: str, *, quiet: bool = False) -> Iterator[Callback | None]:
+def checking(what: str, *, quiet: bool = False, verb: str = "checking") -> Iterator[Callback | None]:
     """Show how far reading and hashing is, where standard error is a terminal."""
     console = notes()
     if quiet or not console.is_terminal:
@@ -58,10 +58,10 @@ def checking(what: str, *, quiet: bool = False) -> Iterator[Callback | None]:
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"checking {plain(what).plain}", total=None)
+        task = bar.add_task(f"{verb} {plain(what).plain}", total=None)
 
         def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            bar.update(task, completed=done, total=total or None)
 
         yield progress
 

@@ -3,11 +3,14 @@
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from strongroom import _core
 from strongroom.errors import OptionError, SourceError
 from strongroom.options import shown
+from strongroom.text import utf8_size
 
-__all__ = ["Checksum", "Reference", "path_of"]
+__all__ = ["Checksum", "Reference", "Remote", "path_of", "source_of"]
 
 Reference = str | os.PathLike[str]
 """A path with a `/` in it or that ends in .gguf, a source with a scheme, or a name in the store."""
@@ -18,19 +21,38 @@ Checksum = str | Sequence[str]
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A source on a host: `https://…` or `hf://…`."""
+
+    url: str
+
+    def __repr__(self) -> str:
+        """Show it without its query, which may hold a token."""
+        return f"Remote({self.url.partition('?')[0]!r})"
+
+
 def path_of(reference: object) -> str:
-    """Return the path that a reference names; what isn't a path has no source yet."""
+    """Return the path that a reference names; a source on a host has none before it is fetched."""
+    source = source_of(reference)
+    if isinstance(source, Remote):
+        raise SourceError("source.unavailable", f"{source!r} is on a host, not in a file")
+    return source
+
+
+def source_of(reference: object) -> str | Remote:
+    """Return the path that a reference names, or the source on a host."""
     if isinstance(reference, os.PathLike):
         path = os.fspath(reference)
         if not isinstance(path, str):
             raise OptionError("option.wrong_type", "reference must be a path of str, not of bytes")
     elif isinstance(reference, str):
         path = reference
-        if match := SCHEME.match(path):
-            raise SourceError(
-                "source.unavailable",
-                f"{shown(path)} names the source {match[1]!r}: only files are available yet",
-            )
+        if SCHEME.match(path):
+            if not path.isascii() and utf8_size(path) is None:
+                raise SourceError("source.invalid", "the reference holds a lone surrogate")
+            local = _core.local_path(path)
+            return Remote(path) if local is None else local
         if "/" not in path and not path.endswith(".gguf"):
             if not path:
                 raise SourceError("source.invalid", "the reference is empty")

@@ -20,7 +20,7 @@ from strongroom.trust.evidence import Claim, Evidence, File, Proof, Signature, V
 from strongroom.trust.policy import ModelVerification
 from strongroom.trust.words import version_of
 
-__all__ = ["Admitted", "Progress", "admit", "examine"]
+__all__ = ["Admitted", "Progress", "admit", "checksums", "examine"]
 
 logger = logging.getLogger("strongroom.models")
 

@@ -4,9 +4,12 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
 
+from strongroom import _core
 from strongroom.backends.local import Local
-from strongroom.models.source import Checksum, Reference, path_of
-from strongroom.models.trust import Progress, admit
+from strongroom.errors import ChecksumError
+from strongroom.models.fetching import fetch_remote
+from strongroom.models.source import Checksum, Reference, Remote, source_of
+from strongroom.models.trust import Admitted, Progress, admit
 from strongroom.quantities import invalid
 from strongroom.results import ModelInfo
 from strongroom.router.registry import Registry
@@ -62,9 +65,8 @@ def load(
         if progress is not None:
             progress(done, total)
 
-    def start() -> Local:
-        path = path_of(reference)
-        image, decision = admit(
+    def read(path: str) -> Admitted:
+        return admit(
             path,
             name=name,
             version=version,
@@ -76,6 +78,28 @@ def load(
             allow_architectures=allow_architectures,
             progress=watched,
         )
+
+    def admitted(source: str | Remote) -> tuple[str, Admitted]:
+        if not isinstance(source, Remote):
+            return source, read(source)
+
+        def fetched(*, recheck: bool) -> _core.Fetched:
+            return fetch_remote(
+                source, checksum=checksum, settings=settings, recheck=recheck, progress=watched
+            )
+
+        file = fetched(recheck=False)
+        try:
+            return file.path, read(file.path)
+        except ChecksumError:
+            # Hashed while it was loaded, as every file is: what lay in the cache was damaged.
+            if not file.cached:
+                raise
+        file = fetched(recheck=True)
+        return file.path, read(file.path)
+
+    def start() -> Local:
+        path, (image, decision) = admitted(source_of(reference))
         check()
         local = Local(
             name,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, io, path::Path};
 
 use pyo3::{prelude::*, types::PyModule};
+use strongroom_fetch::FetchError;
 use strongroom_gguf::Refusal;
 use strongroom_host::HostError;
 use strongroom_memory::{ProofError, SourceError};
@@ -24,6 +25,8 @@ const CODES: &[&str] = &[
 
 /// Codes of the crates below that never cross to Python.
 const UNSEEN: &[&str] = &[
+    // Told with the name of the option that holds it.
+    "fetch.policy",
     // Asks for more of the file, and gets it.
     "gguf.incomplete",
     // Only where the kernel gives no random numbers.
@@ -33,6 +36,7 @@ const UNSEEN: &[&str] = &[
     // Only where the library fails; nothing that a caller gives is refused so.
     "signature.unsigned",
     // What the signal handler or the callback raised is raised instead.
+    "fetch.cancelled",
     "source.cancelled",
     // Of the worker, which tells them in the words of `sandbox.unavailable`.
     "sandbox.cores",
@@ -49,6 +53,7 @@ const UNSEEN: &[&str] = &[
 pub(crate) fn error_codes() -> Vec<&'static str> {
     let codes: BTreeSet<&str> = [
         CODES,
+        strongroom_fetch::CODES,
         strongroom_gguf::CODES,
         strongroom_host::CODES,
         strongroom_memory::CODES,
@@ -129,6 +134,15 @@ impl Error {
         }
     }
 
+    /// Nothing would say that what is fetched is what was meant.
+    pub(crate) fn nothing_to_prove(source: &str) -> Self {
+        Self::Core {
+            code: "trust.no_proof",
+            message: format!("nothing would prove that {source} is the model that was meant"),
+            next_step: "pass the digest that its publisher names as checksum=".to_owned(),
+        }
+    }
+
     /// A signature without a key that it is to be by.
     pub(crate) fn no_key() -> Self {
         Self::Core {
@@ -201,6 +215,7 @@ macro_rules! from_core {
 }
 
 from_core!(
+    FetchError,
     HostError,
     KeyError,
     Refusal,

@@ -173,7 +173,7 @@ impl Image {
 }
 
 /// A checksum as the caller wrote it.
-fn parse(checksum: &Bound<'_, PyString>) -> Result<Digest, VerifyError> {
+pub(crate) fn parse(checksum: &Bound<'_, PyString>) -> Result<Digest, VerifyError> {
     checksum
         .to_str()
         .map_err(|_| VerifyError::Malformed {

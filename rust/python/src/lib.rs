@@ -13,6 +13,7 @@ mod arguments;
 mod detach;
 mod doctor;
 mod errors;
+mod fetch;
 mod gguf;
 mod image;
 mod inspect;
@@ -36,6 +37,7 @@ mod _core {
     use crate::{
         doctor::{Capability, doctor, rehearse},
         errors::error_codes,
+        fetch::{Fetched, Sources, fetch, local_path},
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,
         inspect::{Inspection, inspect},

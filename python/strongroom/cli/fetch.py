@@ -1,0 +1,104 @@
+"""`strongroom fetch`: get a model from a host into the cache, and prove it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from strongroom.cli.loading import checking
+from strongroom.cli.terminal import json_of, note, write_json
+from strongroom.errors import OptionError, StrongroomError
+from strongroom.models import fetching
+from strongroom.settings import Settings
+from strongroom.sources import Sources
+
+__all__ = ["fetch"]
+
+TRUST = "What is trusted"
+
+
+def fetch(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="https://host/… or hf://organisation/repository/file@revision."
+        ),
+    ],
+    *,
+    checksum: Annotated[
+        str | None,
+        typer.Option(metavar="ALGORITHM:HEX", help="The digest that the file must have: sha256:… and so on."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to; default ~/.cache/strongroom.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="https://host[:port]; may be repeated.", rich_help_panel=TRUST),
+    ] = None,
+    allow_organisation: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Of hf://; may be repeated.", rich_help_panel=TRUST),
+    ] = None,
+    hf_endpoint: Annotated[
+        str, typer.Option(metavar="URL", help="Where hf:// is.", rich_help_panel=TRUST)
+    ] = "https://huggingface.co",
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Authorities to trust, instead of Mozilla's.", rich_help_panel=TRUST
+        ),
+    ] = None,
+    danger_allow_address: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL=NETWORK", help="A host that may be at private addresses.", rich_help_panel=TRUST
+        ),
+    ] = None,
+    max_size: Annotated[str, typer.Option(metavar="SIZE", help="Of the file.")] = "64GiB",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the path.")] = False,
+) -> None:
+    """Fetch a model into the cache, and print where it is; interrupted, the same command goes on."""
+    try:
+        settings = Settings(
+            sources=Sources(
+                hosts=allow_host or (),
+                hf_organisations=allow_organisation or (),
+                hf_endpoint=hf_endpoint,
+                ca_file=ca_file,
+                danger_allow_addresses=networks(danger_allow_address or []),
+                max_size=max_size,
+            )
+        )
+        with checking(source.partition("?")[0], quiet=json, verb="fetching") as progress:
+            fetched = fetching.fetch(
+                source, checksum=checksum, settings=settings, cache=cache, progress=progress
+            )
+    except StrongroomError as error:
+        if json:
+            write_json(json_of(error))
+        raise
+    if json:
+        write_json(
+            {
+                "source": fetched.source,
+                "path": fetched.path,
+                "digest": fetched.digest,
+                "size": fetched.size,
+                "cached": fetched.cached,
+            }
+        )
+        return
+    note("checked", f"{fetched.digest} ({fetched.size:,} bytes)", "bold green")
+    typer.echo(fetched.path)
+
+
+def networks(options: list[str]) -> dict[str, list[str]]:
+    """Read URL=NETWORK."""
+    read: dict[str, list[str]] = {}
+    for option in options:
+        host, equals, network = option.partition("=")
+        if not equals:
+            raise OptionError("option.wrong_type", "danger_allow_address must be URL=NETWORK")
+        read.setdefault(host, []).append(network)
+    return read

@@ -1,0 +1,117 @@
+"""From a source to a loaded model; what hosts do to a download is tested in rust/fetch."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strongroom import ChecksumError, FetchError, OptionError, Router, Settings, Sources, TrustError, fetch
+from tests.conftest import Model
+from tests.hosts import Host, serving
+
+ZEROS = "sha256:" + "0" * 64
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    with serving(tmp_path) as host:
+        yield host
+
+
+@pytest.fixture
+def served(host: Host, tiny: Model) -> str:
+    (host.folder / "tiny.gguf").write_bytes(tiny.path.read_bytes())
+    return f"{host.url}/tiny.gguf"
+
+
+def test_a_source_is_fetched_once_and_loaded(
+    host: Host, served: str, tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    with Router(host.settings()) as router:
+        for name in ("first", "second"):
+            info = router.load(name, served, checksum=tiny.checksum)
+            assert info.digest == tiny.checksum
+            assert info.verified
+            assert Path(info.path).parent == tmp_path / "xdg/strongroom/sha256"
+        # Damaged in the cache, it is seen while loading, and fetched anew.
+        Path(info.path).unlink()
+        Path(info.path).write_bytes(b"damaged")
+        assert router.load("third", served, checksum=tiny.checksum).digest == tiny.checksum
+    assert host.requests == ["/tiny.gguf"] * 2
+
+
+def test_fetch_says_where_it_is_and_how_far(host: Host, served: str, tiny: Model, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    cache = tmp_path / "cache"
+    settings = host.settings()
+    fetched = fetch(
+        served,
+        checksum=tiny.checksum,
+        settings=settings,
+        cache=cache,
+        progress=lambda *step: seen.append(step),
+    )
+    size = tiny.path.stat().st_size
+    assert seen[-1] == (size, size)
+    assert Path(fetched.path).read_bytes() == tiny.path.read_bytes()
+    assert (fetched.source, fetched.size, fetched.cached, fetched.verified) == (served, size, False, True)
+    assert fetch(served, checksum=tiny.checksum, settings=settings, cache=cache).cached
+
+
+def test_what_progress_raises_ends_the_download(host: Host, served: str, tiny: Model, tmp_path: Path) -> None:
+    def stop(_done: int, _total: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fetch(served, checksum=tiny.checksum, settings=host.settings(), cache=tmp_path / "c", progress=stop)
+
+
+def refused(error: type[Exception], reference: str, cache: Path, **options: Any) -> str:
+    options.setdefault("checksum", ZEROS)
+    with pytest.raises(error) as caught:
+        fetch(reference, cache=cache, **options)
+    code = caught.value.code  # type: ignore[attr-defined]
+    assert isinstance(code, str)
+    return code
+
+
+def test_refusals(host: Host, served: str, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    settings = host.settings()
+    assert refused(ChecksumError, served, cache, settings=settings) == "checksum.mismatch"
+    assert refused(TrustError, served, cache, settings=settings, checksum=None) == "trust.no_proof"
+    assert refused(OptionError, "./tiny.gguf", cache, settings=settings) == "option.out_of_range"
+    assert refused(FetchError, served, cache) == "fetch.host"
+    assert refused(FetchError, served, cache, settings=Settings()) == "fetch.host"
+    assert refused(FetchError, "hf://org/repo/m.gguf", cache) == "fetch.organisation"
+    assert refused(FetchError, f"{host.url}/none", cache, settings=settings) == "fetch.status"
+    small = host.settings(max_size=100)
+    assert refused(FetchError, served, cache, settings=small) == "fetch.too_large"
+    public = host.settings(danger_allow_addresses={})
+    assert refused(FetchError, served, cache, settings=public) == "fetch.address"
+    mozilla = host.settings(ca_file=None)
+    assert refused(FetchError, served, cache, settings=mozilla) == "fetch.tls"
+    assert not list((cache / "sha256").iterdir())
+    file = tmp_path / "file"
+    file.touch()
+    assert refused(FetchError, served, file, settings=settings) == "fetch.cache"
+    cache.chmod(0o777)
+    assert refused(FetchError, served, cache, settings=settings) == "fetch.cache_unsafe"
+
+
+def test_a_host_that_is_not_there(host: Host, tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"https://127.0.0.1:{unused.getsockname()[1]}"
+        settings = host.settings(hosts=[url], danger_allow_addresses={url: ["127.0.0.1/32"]})
+        assert refused(FetchError, f"{url}/m", tmp_path / "cache", settings=settings) == "fetch.connect"
+
+
+def test_a_file_without_certificates(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    with pytest.raises(FetchError, match="no certificate") as caught:
+        Sources(ca_file=tmp_path / "ca.pem")
+    assert caught.value.code == "fetch.ca_file"
