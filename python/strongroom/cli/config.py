@@ -85,6 +85,8 @@ def simple(value: object) -> Any:  # noqa: ANN401 - what JSON has
         return {name: item for name, item in table.items() if item not in (None, [])}
     if isinstance(value, list | tuple):
         return [simple(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: simple(item) for name, item in value.items()}
     return value
 
 
@@ -94,7 +96,7 @@ def worded(value: object) -> str:
     if isinstance(value, list):
         return "; ".join(worded(item) for item in value) or "none"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} = {worded(item)}" for name, item in value.items())
+        return ", ".join(f"{name} = {worded(item)}" for name, item in value.items()) or "none"
     if isinstance(value, bool):
         return str(value).lower()
     return "not set" if value is None else str(value)
