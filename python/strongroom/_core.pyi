@@ -32,6 +32,7 @@ __all__ = [
     "generate_key",
     "inspect",
     "local_path",
+    "owner_of",
     "rehearse",
     "sign_file",
     "verify_file",
@@ -57,6 +58,14 @@ def inspect(
 
 def local_path(reference: str) -> str | None:
     """The path that a reference names (a `file:` URL, or a path), None where it is a source on a host.
+
+    Raises FetchError (`fetch.reference`).
+    """
+
+def owner_of(reference: str) -> tuple[Literal["https", "hf"], str] | None:
+    """Whose a source on a host is, as a policy names it; None for a path.
+
+    `https` and its host, with a port that isn't 443; or `hf` and the organisation.
 
     Raises FetchError (`fetch.reference`).
     """

@@ -67,11 +67,11 @@ class Sources(Options):
             raise invalid("ca_file", self.ca_file, "a path")
         self.core()
 
-    def core(self) -> _core.Sources:
-        """Return them as the core takes them; the certificates are read anew."""
+    def core(self, hosts: Sequence[str] = (), organisations: Sequence[str] = ()) -> _core.Sources:
+        """Return them, and more of them, as the core takes them; the certificates are read anew."""
         return _core.Sources(
-            hosts=list(self.hosts),
-            hf_organisations=list(self.hf_organisations),
+            hosts=[*self.hosts, *hosts],
+            hf_organisations=[*self.hf_organisations, *organisations],
             hf_endpoint=self.hf_endpoint,
             ca_file=None if self.ca_file is None else os.fspath(self.ca_file),
             pins=[(host, list(keys)) for host, keys in self.pins.items()],

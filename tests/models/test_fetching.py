@@ -2,12 +2,23 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from strongroom import ChecksumError, FetchError, OptionError, Router, Settings, Sources, TrustError, fetch
+from strongroom import (
+    ChecksumError,
+    FetchError,
+    ModelVerification,
+    OptionError,
+    Router,
+    Settings,
+    Sources,
+    TrustError,
+    fetch,
+)
 from tests.conftest import Model
 from tests.hosts import Host, serving
 
@@ -115,3 +126,41 @@ def test_a_file_without_certificates(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="no certificate") as caught:
         Sources(ca_file=tmp_path / "ca.pem")
     assert caught.value.code == "fetch.ca_file"
+
+
+def test_the_policy_is_asked_before_a_host_is(host: Host, served: str, tiny: Model, tmp_path: Path) -> None:
+    settings = host.settings()
+
+    def under(*places: str, cache: str) -> Settings:
+        security = replace(
+            settings.security, model_verification=ModelVerification(trusted_sources=list(places))
+        )
+        (tmp_path / cache).mkdir(mode=0o700)
+        return replace(settings, security=security)
+
+    other = under("https://models.example.org", "hf://organisation", "/srv", cache="a")
+    with pytest.raises(TrustError) as caught:
+        fetch(served, checksum=tiny.checksum, settings=other, cache=tmp_path / "a")
+    assert caught.value.code == "trust.source"
+    with Router(other) as router, pytest.raises(TrustError) as caught:
+        router.load("tiny", served, checksum=tiny.checksum)
+    assert caught.value.code == "trust.source"
+    assert host.requests == []
+    allowed = under(host.url, cache="b")
+    assert fetch(served, checksum=tiny.checksum, settings=allowed, cache=tmp_path / "b").verified
+
+
+def test_a_host_that_the_policy_names_may_be_asked(
+    host: Host, served: str, tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    settings = host.settings()
+    policy = ModelVerification(trusted_sources=[host.url])
+    settings = replace(
+        settings,
+        sources=replace(settings.sources, hosts=()),
+        security=replace(settings.security, model_verification=policy),
+    )
+    with Router(settings) as router:
+        info = router.load("tiny", served, checksum=tiny.checksum)
+    assert any(f"source: {host.url} is of {host.url}" in step for step in info.why)

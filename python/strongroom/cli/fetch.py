@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
+from strongroom.cli.arguments import Config, configured
 from strongroom.cli.loading import checking
 from strongroom.cli.terminal import json_of, note, write_json
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.models import fetching
-from strongroom.settings import Settings
-from strongroom.sources import Sources
 
 __all__ = ["fetch"]
 
@@ -41,8 +40,8 @@ def fetch(
         typer.Option(metavar="NAME", help="Of hf://; may be repeated.", rich_help_panel=TRUST),
     ] = None,
     hf_endpoint: Annotated[
-        str, typer.Option(metavar="URL", help="Where hf:// is.", rich_help_panel=TRUST)
-    ] = "https://huggingface.co",
+        str | None, typer.Option(metavar="URL", help="Where hf:// is.", rich_help_panel=TRUST)
+    ] = None,
     ca_file: Annotated[
         Path | None,
         typer.Option(
@@ -55,20 +54,22 @@ def fetch(
             metavar="URL=NETWORK", help="A host that may be at private addresses.", rich_help_panel=TRUST
         ),
     ] = None,
-    max_size: Annotated[str, typer.Option(metavar="SIZE", help="Of the file.")] = "64GiB",
+    max_size: Annotated[str | None, typer.Option(metavar="SIZE", help="Of the file.")] = None,
+    config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the path.")] = False,
 ) -> None:
     """Fetch a model into the cache, and print where it is; interrupted, the same command goes on."""
     try:
-        settings = Settings(
-            sources=Sources(
-                hosts=allow_host or (),
-                hf_organisations=allow_organisation or (),
-                hf_endpoint=hf_endpoint,
-                ca_file=ca_file,
-                danger_allow_addresses=networks(danger_allow_address or []),
-                max_size=max_size,
-            )
+        settings = configured(
+            config,
+            {
+                "sources.hosts": allow_host,
+                "sources.hf_organisations": allow_organisation,
+                "sources.hf_endpoint": hf_endpoint,
+                "sources.ca_file": None if ca_file is None else str(ca_file),
+                "sources.danger_allow_addresses": danger_allow_address and networks(danger_allow_address),
+                "sources.max_size": max_size,
+            },
         )
         with checking(source.partition("?")[0], quiet=json, verb="fetching") as progress:
             fetched = fetching.fetch(

@@ -9,8 +9,10 @@ from strongroom.models.source import Checksum, Reference, Remote, source_of
 from strongroom.models.trust import Progress, checksums
 from strongroom.options import shown
 from strongroom.settings import Settings
+from strongroom.trust.decision import decide_early
+from strongroom.trust.evidence import Claim, Evidence, Https, HuggingFace
 
-__all__ = ["fetch", "fetch_remote"]
+__all__ = ["fetch", "fetch_remote", "origin_of"]
 
 
 def default_cache() -> Path:
@@ -58,16 +60,34 @@ def fetch_remote(
     recheck: bool,
     progress: Progress | None,
 ) -> _core.Fetched:
-    """Do so; without `recheck` a file that is there already is left to its loading to be hashed."""
+    """Do so; without `recheck` a file that is there already is left to its loading to be hashed.
+
+    A policy that names sources is asked before any host is, and the hosts that it names may be.
+    """
     whole, of_parts = checksums(checksum)
     if of_parts:
         raise OptionError("option.wrong_type", "checksum must be one string: parts can't be fetched together")
+    policy = settings.security.model_verification
+    unread = Evidence(digests=(), size=0, architecture=None, source=origin_of(source))
+    decide_early(policy, unread, Claim(name=""))
     return _core.fetch(
         source.url,
-        sources=settings.sources.core(),
+        sources=settings.sources.core(
+            [f"https://{place.host}" for place in policy.sources if place.host is not None],
+            [place.organisation for place in policy.sources if place.organisation is not None],
+        ),
         cache=os.fspath(default_cache() if cache is None else cache),
         checksum=whole,
         danger_unverified=settings.security.verification == "danger-none",
         recheck=recheck,
         progress=progress,
     )
+
+
+def origin_of(source: Remote) -> Https | HuggingFace:
+    """Return where a source is, as the policy names it."""
+    owner = _core.owner_of(source.url)
+    if owner is None:  # it was found to be none when it was made
+        raise OptionError("option.out_of_range", f"{source!r} is on this machine already")
+    kind, name = owner
+    return Https(name) if kind == "https" else HuggingFace(name)

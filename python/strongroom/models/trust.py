@@ -16,7 +16,7 @@ from strongroom.options import shown
 from strongroom.settings import Security
 from strongroom.trust import lock
 from strongroom.trust.decision import Decision, Refusal, Step, assess, decide, decide_early
-from strongroom.trust.evidence import Claim, Evidence, File, Proof, Signature, Vouched
+from strongroom.trust.evidence import Claim, Evidence, File, Proof, Signature, Source, Vouched
 from strongroom.trust.policy import ModelVerification
 from strongroom.trust.words import version_of
 
@@ -66,12 +66,13 @@ def admit(
     security: Security,
     allow_architectures: Sequence[str],
     progress: Progress | None,
+    origin: Source | None = None,
 ) -> Admitted:
     """Read a file into a sealed image, if the policy, its proofs and the record of models allow it.
 
     What is decided on is what was read: its digests, its size and its real path are of the descriptor
     that the image was filled from. A file in the wrong place, or too large, is also refused before any
-    byte is read, by its path as it is then.
+    byte is read, by its path as it is then. `origin` is where a file in the cache was fetched from.
 
     Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError, PreflightError.
     """
@@ -81,7 +82,7 @@ def admit(
     claim = Claim(name=name, version=checked_version(version), danger=danger)
     parts = parts_of(path)
     for part in parts or (path,):
-        refuse_early(policy, claim, part)
+        refuse_early(policy, claim, part, origin)
     try:
         image = _core.Image.load(
             path,
@@ -102,7 +103,8 @@ def admit(
         if error.code == "trust.no_proof" and policy.call_proof == "reserved":
             raise TrustError("trust.reserved", error.message) from None
         raise
-    decision = decide(policy, evidence_of(image, None if checksum is None else image.digest), claim)
+    expected = None if checksum is None else image.digest
+    decision = decide(policy, evidence_of(image, expected, origin), claim)
     if policy.lock != "off":
         decision = recorded(policy.lock, decision)
     if not image.verified:
@@ -195,17 +197,18 @@ def checked_version(version: object) -> str | None:
         raise OptionError("option.out_of_range", error.message) from None
 
 
-def refuse_early(policy: ModelVerification, claim: Claim, path: str) -> None:
+def refuse_early(policy: ModelVerification, claim: Claim, path: str, origin: Source | None) -> None:
     """Refuse a file for its place or its size before it is read; what can't be looked at, the core tells."""
     try:
         real = os.path.realpath(path, strict=True)
         size = os.stat(real).st_size  # noqa: PTH116 - of text that may be no path
     except (OSError, ValueError):
         return
-    decide_early(policy, Evidence(digests=(), size=size, architecture=None, source=File(real)), claim)
+    found = Evidence(digests=(), size=size, architecture=None, source=origin or File(real))
+    decide_early(policy, found, claim)
 
 
-def evidence_of(image: _core.Image, expected: str | None) -> Evidence:
+def evidence_of(image: _core.Image, expected: str | None, origin: Source | None = None) -> Evidence:
     """Gather what was found about a file; `expected` is the digest that the call named, and that matched."""
     proofs: list[Proof] = [] if expected is None else [Vouched(digest=expected)]
     # Where there are several, one per part, they are all by the one key that was given.
@@ -217,7 +220,7 @@ def evidence_of(image: _core.Image, expected: str | None) -> Evidence:
         digests=tuple(image.digests),
         size=image.size,
         architecture=image.header.architecture,
-        source=File(image.real_path),
+        source=origin or File(image.real_path),
         proofs=tuple(proofs),
         when=datetime.now(tz=UTC),
     )

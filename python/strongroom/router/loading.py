@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 from strongroom import _core
 from strongroom.backends.local import Local
 from strongroom.errors import ChecksumError
-from strongroom.models.fetching import fetch_remote
+from strongroom.models.fetching import fetch_remote, origin_of
 from strongroom.models.source import Checksum, Reference, Remote, source_of
 from strongroom.models.trust import Admitted, Progress, admit
 from strongroom.quantities import invalid
@@ -15,6 +15,7 @@ from strongroom.results import ModelInfo
 from strongroom.router.registry import Registry
 from strongroom.settings import Settings
 from strongroom.trust import lock
+from strongroom.trust.evidence import Https, HuggingFace
 from strongroom.trust.roots import check_roots
 
 __all__ = ["checked", "load"]
@@ -65,9 +66,10 @@ def load(
         if progress is not None:
             progress(done, total)
 
-    def read(path: str) -> Admitted:
+    def read(path: str, origin: Https | HuggingFace | None = None) -> Admitted:
         return admit(
             path,
+            origin=origin,
             name=name,
             version=version,
             checksum=checksum,
@@ -88,15 +90,16 @@ def load(
                 source, checksum=checksum, settings=settings, recheck=recheck, progress=watched
             )
 
+        origin = origin_of(source)
         file = fetched(recheck=False)
         try:
-            return file.path, read(file.path)
+            return file.path, read(file.path, origin)
         except ChecksumError:
             # Hashed while it was loaded, as every file is: what lay in the cache was damaged.
             if not file.cached:
                 raise
         file = fetched(recheck=True)
-        return file.path, read(file.path)
+        return file.path, read(file.path, origin)
 
     def start() -> Local:
         path, (image, decision) = admitted(source_of(reference))

@@ -44,6 +44,17 @@ impl Remote {
     }
 }
 
+impl Remote {
+    /// Whose it is, as a policy names it: the kind, `https` or `hf`, and the host, with a port that
+    /// isn't 443, or the organisation.
+    pub fn owner(&self) -> (&'static str, String) {
+        match self {
+            Self::Https(location) => ("https", location.origin().authority()),
+            Self::HuggingFace(repository) => ("hf", repository.organisation.clone()),
+        }
+    }
+}
+
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -93,6 +93,15 @@ pub(crate) fn local_path(reference: &str) -> Result<Option<OsString>, Error> {
     })
 }
 
+/// Whose a source on a host is, as a policy names it; None for a path.
+#[pyfunction]
+pub(crate) fn owner_of(reference: &str) -> Result<Option<(&'static str, String)>, Error> {
+    Ok(match reference.parse()? {
+        Reference::Local(_) => None,
+        Reference::Remote(remote) => Some(remote.owner()),
+    })
+}
+
 /// Gets a source on a host into the cache, or finds it there.
 #[pyfunction]
 #[pyo3(signature = (reference, *, sources, cache, checksum, danger_unverified=false, recheck=true, progress=None))]

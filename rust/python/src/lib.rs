@@ -37,7 +37,7 @@ mod _core {
     use crate::{
         doctor::{Capability, doctor, rehearse},
         errors::error_codes,
-        fetch::{Fetched, Sources, fetch, local_path},
+        fetch::{Fetched, Sources, fetch, local_path, owner_of},
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,
         inspect::{Inspection, inspect},
