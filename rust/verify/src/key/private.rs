@@ -302,6 +302,12 @@ impl PrivateKey {
             None => Err(SignatureError::Scheme { kind, scheme }),
         }
     }
+
+    /// The seed of an Ed25519 key.
+    pub(crate) fn ed25519_seed(&self) -> Option<Zeroizing<[u8; 32]>> {
+        let seed = self.pkcs8.strip_prefix(&ED25519_PREFIX[..])?;
+        seed.try_into().ok().map(Zeroizing::new)
+    }
 }
 
 impl fmt::Debug for PrivateKey {

@@ -48,6 +48,13 @@ impl Bench {
         run("openssl", self.0.path(), words.split_whitespace())
     }
 
+    /// Runs a tool of coreutils with these words.
+    pub fn tool(&self, tool: &str, words: &str) -> Vec<u8> {
+        let output = run(tool, self.0.path(), words.split_whitespace());
+        assert!(output.status.success(), "{tool} {words}: {output:?}");
+        output.stdout
+    }
+
     /// Runs `minisign` with these words.
     pub fn minisign(&self, words: &[&str]) -> Vec<u8> {
         let output = self.try_minisign(words);
