@@ -34,6 +34,9 @@ The public names:
 - Tokenizer: what it says about its vocabulary
 - SpecialToken: a token with a role of its own
 - Finding: something that preflight noticed and does not refuse
+- verify_manifest: hold a directory or a file to what was signed (OpenSSF Model Signing)
+- sign_manifest: sign a directory or a file
+- ManifestEvidence: what `verify_manifest` verified, and by whom it was signed
 - doctor: what this machine can enforce
 - Capability: one row of `doctor`
 - StrongroomError: the root of the errors, each with `code`, `message` and `next_step`
@@ -42,6 +45,8 @@ The public names:
 - SourceError: the file can't be read, or changed while it was read
 - ChecksumError: the checksum is malformed, or the file has another one
 - TrustError: nothing proves that the file is the one that was meant
+- CertificateError: the certificates don't lead from the signer to a pinned root
+- ManifestError: the signed manifest proves nothing, or the model is not the one that was signed
 - PreflightError: the file is not a well-formed model
 - LoadError: llama.cpp couldn't load the model within its limits
 - SandboxError: this machine can't enforce the isolation
@@ -65,8 +70,10 @@ from strongroom._core import (
     doctor,
 )
 from strongroom.errors import (
+    CertificateError,
     ChecksumError,
     LoadError,
+    ManifestError,
     OptionError,
     PreflightError,
     PromptError,
@@ -82,6 +89,7 @@ from strongroom.errors import (
 )
 from strongroom.messages import Message, MessageDict, Prompt, Role
 from strongroom.models.inspection import inspect
+from strongroom.models.manifest import ManifestEvidence, sign_manifest, verify_manifest
 from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
 from strongroom.router.async_router import AsyncRouter
 from strongroom.router.router import Router
@@ -93,6 +101,7 @@ __all__ = [
     "AsyncRouter",
     "AsyncStream",
     "Capability",
+    "CertificateError",
     "ChecksumError",
     "Completion",
     "Finding",
@@ -102,6 +111,8 @@ __all__ = [
     "Layer",
     "Limits",
     "LoadError",
+    "ManifestError",
+    "ManifestEvidence",
     "Message",
     "MessageDict",
     "ModelInfo",
@@ -132,6 +143,8 @@ __all__ = [
     "WorkerError",
     "doctor",
     "inspect",
+    "sign_manifest",
+    "verify_manifest",
 ]
 
 __version__ = _version("strongroom")

@@ -17,6 +17,7 @@ __all__ = [
     "Image",
     "Inspection",
     "Layer",
+    "ManifestEvidence",
     "Model",
     "Piece",
     "SpecialToken",
@@ -25,6 +26,8 @@ __all__ = [
     "doctor",
     "error_codes",
     "inspect",
+    "sign_manifest",
+    "verify_manifest",
 ]
 
 def error_codes() -> list[str]:
@@ -44,6 +47,84 @@ def inspect(
 
     Raises SourceError when the file can't be read.
     """
+
+def verify_manifest(
+    path: str,
+    *,
+    signature: str,
+    public_key: str | None = None,
+    certificates: Sequence[str] = (),
+    ignore_paths: Sequence[str] = (),
+    files: Sequence[str] | None = None,
+    now: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ManifestEvidence:
+    """Hold the directory or file at `path` to the signed manifest at `signature`.
+
+    Exactly one of `public_key` and `certificates` says whom to trust; both are PEM files. `now` is in
+    seconds since 1970. `progress(done, total)` is called with bytes, in this thread; what it raises
+    ends the work and is raised.
+
+    Raises ManifestError, CertificateError, SourceError, OptionError.
+    """
+
+def sign_manifest(
+    path: str,
+    *,
+    private_key: str,
+    passphrase: bytearray | None = None,
+    certificates: Sequence[str] = (),
+    algorithm: str = "sha256",
+    shard_size: int | None = None,
+    allow_symlinks: bool = False,
+    ignore_paths: Sequence[str] = (),
+    signature: str | None = None,
+    files: Sequence[str] | None = None,
+    now: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> bytes:
+    """The bytes of a signed manifest of the directory or file at `path`.
+
+    `passphrase` is wiped. `signature` is where the bytes will be written: that file isn't listed.
+
+    Raises ManifestError, CertificateError, SourceError, SettingsError.
+    """
+
+@final
+class ManifestEvidence:
+    """That a tree is what was signed. Names in it are the signer's."""
+
+    @property
+    def method(self) -> Literal["key", "certificate"]: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def subject(self) -> str | None: ...
+    @property
+    def certificate(self) -> str | None: ...
+    @property
+    def root_subject(self) -> str | None: ...
+    @property
+    def root_certificate(self) -> str | None: ...
+    @property
+    def not_after(self) -> int | None:
+        """Last second of the signer's certificate, since 1970."""
+    @property
+    def model(self) -> str: ...
+    @property
+    def root(self) -> str: ...
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def serialization(self) -> Literal["files", "shards"]: ...
+    @property
+    def files(self) -> int: ...
+    @property
+    def listed(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def verified_at(self) -> int: ...
 
 def doctor() -> list[Capability]:
     """What this machine can enforce."""

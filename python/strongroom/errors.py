@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 __all__ = [
+    "CertificateError",
     "ChecksumError",
     "LoadError",
+    "ManifestError",
     "OptionError",
     "PreflightError",
     "PromptError",
@@ -37,6 +39,7 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "option.out_of_range": "see the option's documented range",
         "source.invalid": "name a file: a path with a `/` in it, or one that ends in .gguf",
         "source.unavailable": "download the model yourself and load it by its path with checksum=",
+        "source.unwritable": "name a place that the user of this process may write to",
         "source.no_store": "give the path of a file: one with a `/` in it, or one that ends in .gguf",
         "prompt.empty": "give a prompt that is not empty",
         "prompt.invalid": "give a string, or messages with `role`, `content` and, where wanted, `name`",
@@ -98,6 +101,14 @@ class TrustError(StrongroomError):
     """Nothing proves that the file is the one that was meant."""
 
 
+class CertificateError(StrongroomError):
+    """The certificates don't lead from the signer to a pinned root, or aren't for signing models."""
+
+
+class ManifestError(StrongroomError):
+    """The signed manifest proves nothing, or the model is not the one that was signed."""
+
+
 class PreflightError(StrongroomError):
     """The file is not a well-formed model; no C++ has seen it."""
 
@@ -137,6 +148,8 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "source": SourceError,
         "checksum": ChecksumError,
         "trust": TrustError,
+        "certificate": CertificateError,
+        "manifest": ManifestError,
         "gguf": PreflightError,
         "load": LoadError,
         "sandbox": SandboxError,

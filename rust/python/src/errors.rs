@@ -7,7 +7,7 @@ use strongroom_gguf::Refusal;
 use strongroom_host::HostError;
 use strongroom_memory::SourceError;
 use strongroom_protocol::FaultCode;
-use strongroom_verify::{Digest, VerifyError};
+use strongroom_verify::{Digest, VerifyError, certificate, manifest, manifest::ManifestError};
 
 /// Codes that this crate adds, for what no crate below it can know.
 const CODES: &[&str] = &[
@@ -24,6 +24,7 @@ const UNSEEN: &[&str] = &[
     // Asks for more of the file, and gets it.
     "gguf.incomplete",
     // What the signal handler or the callback raised is raised instead.
+    "manifest.cancelled",
     "source.cancelled",
     // Of the worker, which tells them in the words of `sandbox.unavailable`.
     "sandbox.cores",
@@ -45,6 +46,8 @@ pub(crate) fn error_codes() -> Vec<&'static str> {
         strongroom_memory::CODES,
         strongroom_sandbox::CODES,
         strongroom_verify::CODES,
+        certificate::CODES,
+        manifest::CODES,
     ]
     .into_iter()
     .flatten()
@@ -106,6 +109,15 @@ impl Error {
         }
     }
 
+    /// Two options of which exactly one says what is trusted.
+    pub(crate) fn one_of(one: &str, other: &str) -> Self {
+        Self::Core {
+            code: "option.out_of_range",
+            message: format!("exactly one of {one} and {other} has to be given"),
+            next_step: "name what the signature is to be verified with".to_owned(),
+        }
+    }
+
     /// The system refuses what waiting for an answer takes.
     pub(crate) fn no_resources(what: &str, error: &io::Error) -> Self {
         Self::Core {
@@ -144,7 +156,7 @@ macro_rules! from_core {
     )*};
 }
 
-from_core!(HostError, Refusal, SourceError, VerifyError);
+from_core!(HostError, ManifestError, Refusal, SourceError, VerifyError);
 
 impl From<PyErr> for Error {
     fn from(error: PyErr) -> Self {

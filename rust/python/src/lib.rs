@@ -13,9 +13,11 @@ mod arguments;
 mod detach;
 mod doctor;
 mod errors;
+mod files;
 mod gguf;
 mod image;
 mod inspect;
+mod manifest;
 mod model;
 mod stream;
 
@@ -29,6 +31,7 @@ mod _core {
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,
         inspect::{Inspection, inspect},
+        manifest::{ManifestEvidence, sign_manifest, verify_manifest},
         model::{Layer, Model},
         stream::{Began, Finished, Piece, Stream},
     };

@@ -1,0 +1,226 @@
+//! Signed manifests of directories and files.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use pyo3::{
+    prelude::*,
+    types::{PyByteArray, PyBytes},
+};
+use strongroom_verify::{
+    Algorithm, PrivateKey, PublicKey,
+    certificate::{self, Chain, Roots},
+    key,
+    manifest::{
+        self, Evidence, Ignored, LARGEST_BUNDLE, ManifestError, Options, Scope, Serialization,
+        Signer, Signing, Trust,
+    },
+};
+use zeroize::Zeroizing;
+
+use crate::{detach, errors::Error, files};
+
+/// That a tree is what was signed.
+#[pyclass(frozen, get_all, module = "strongroom._core")]
+pub(crate) struct ManifestEvidence {
+    method: &'static str,
+    key: String,
+    subject: Option<String>,
+    certificate: Option<String>,
+    root_subject: Option<String>,
+    root_certificate: Option<String>,
+    not_after: Option<u64>,
+    model: String,
+    root: String,
+    algorithm: &'static str,
+    serialization: String,
+    files: usize,
+    listed: usize,
+    size: u64,
+    verified_at: u64,
+}
+
+impl ManifestEvidence {
+    fn new(evidence: Evidence, now: Duration) -> Self {
+        let holder = match &evidence.signer {
+            Signer::Certificate(holder) => Some(holder),
+            _ => None,
+        };
+        Self {
+            method: evidence.signer.method().as_str(),
+            key: evidence.signer.key().to_string(),
+            subject: holder.map(|holder| holder.subject.clone()),
+            certificate: holder.map(|holder| holder.certificate.to_string()),
+            root_subject: holder.map(|holder| holder.root_subject.clone()),
+            root_certificate: holder.map(|holder| holder.root.to_string()),
+            not_after: holder.map(|holder| holder.not_after),
+            model: evidence.model,
+            root: evidence.root.to_string(),
+            algorithm: evidence.algorithm.as_str(),
+            serialization: evidence.serialization.to_string(),
+            files: evidence.files,
+            listed: evidence.listed,
+            size: evidence.bytes,
+            verified_at: now.as_secs(),
+        }
+    }
+}
+
+/// Holds the directory or file at `path` to the signed manifest at `signature`.
+#[pyfunction]
+#[pyo3(
+    signature = (path, *, signature, public_key=None, certificates=Vec::new(), ignore_paths=Vec::new(), files=None, now=None, progress=None),
+    text_signature = "(path, *, signature, public_key=None, certificates=(), ignore_paths=(), files=None, now=None, progress=None)"
+)]
+pub(crate) fn verify_manifest(
+    py: Python<'_>,
+    path: PathBuf,
+    signature: PathBuf,
+    public_key: Option<PathBuf>,
+    certificates: Vec<PathBuf>,
+    ignore_paths: Vec<String>,
+    files: Option<Vec<String>>,
+    now: Option<u64>,
+    progress: Option<Py<PyAny>>,
+) -> Result<ManifestEvidence, Error> {
+    let now = time(now);
+    detach::interruptible(py, progress, |caller| {
+        // Who is trusted is read before what a stranger wrote.
+        let mut ignored = ignoring(&ignore_paths)?;
+        ignored.signature(&path, &signature);
+        let bundle = |trust: &Trust<'_>| {
+            let bundle = files::read(&signature, LARGEST_BUNDLE)?;
+            Ok::<_, Error>(manifest::read(&bundle, trust)?)
+        };
+        let verified = match public_key {
+            Some(key) if certificates.is_empty() => {
+                let file = files::read(&key, key::LONGEST_FILE)?;
+                let key = PublicKey::from_pem(&file).map_err(ManifestError::Key)?;
+                bundle(&Trust::Key(&key))?
+            }
+            None if !certificates.is_empty() => {
+                let roots = Roots::from_pem(&joined(&certificates)?).map_err(refused)?;
+                bundle(&Trust::Certificate { roots: &roots, now })?
+            }
+            _ => return Err(Error::one_of("public_key", "certificates")),
+        };
+        let names: Option<Vec<&str>> = files
+            .as_ref()
+            .map(|names| names.iter().map(String::as_str).collect());
+        let scope = names.as_deref().map_or(Scope::Everything, Scope::Files);
+        let evidence = verified.check(&path, scope, &ignored, &mut |done, total| {
+            caller.progress(done, total)
+        })?;
+        Ok::<_, Error>(ManifestEvidence::new(evidence, now))
+    })
+}
+
+/// The bytes of a signed manifest of the directory or file at `path`.
+#[pyfunction]
+#[pyo3(
+    signature = (path, *, private_key, passphrase=None, certificates=Vec::new(), algorithm="sha256", shard_size=None, allow_symlinks=false, ignore_paths=Vec::new(), signature=None, files=None, now=None, progress=None),
+    text_signature = "(path, *, private_key, passphrase=None, certificates=(), algorithm='sha256', shard_size=None, allow_symlinks=False, ignore_paths=(), signature=None, files=None, now=None, progress=None)"
+)]
+pub(crate) fn sign_manifest(
+    py: Python<'_>,
+    path: PathBuf,
+    private_key: PathBuf,
+    passphrase: Option<&Bound<'_, PyByteArray>>,
+    certificates: Vec<PathBuf>,
+    algorithm: &str,
+    shard_size: Option<u64>,
+    allow_symlinks: bool,
+    ignore_paths: Vec<String>,
+    signature: Option<PathBuf>,
+    files: Option<Vec<String>>,
+    now: Option<u64>,
+    progress: Option<Py<PyAny>>,
+) -> Result<Py<PyBytes>, Error> {
+    let now = time(now);
+    let passphrase = passphrase.map(taken).transpose()?;
+    let algorithm = Algorithm::ALL
+        .into_iter()
+        .find(|known| known.as_str() == algorithm)
+        .ok_or_else(|| Error::setting("algorithm", "is none of sha256, blake2b and blake3"))?;
+    let bundle = detach::interruptible(py, progress, |caller| {
+        let file = files::read(&private_key, key::LONGEST_FILE)?;
+        let key = PrivateKey::from_pem(&file, passphrase.as_ref().map(|bytes| bytes.as_slice()))
+            .map_err(ManifestError::Key)?;
+        let chain = match &certificates[..] {
+            [] => None,
+            some => Some(Chain::from_pem(&joined(some)?).map_err(refused)?),
+        };
+        let signing = match &chain {
+            None => Signing::Key(&key),
+            Some(chain) => Signing::Certificate {
+                key: &key,
+                chain,
+                now,
+            },
+        };
+        let mut ignored = ignoring(&ignore_paths)?;
+        if let Some(signature) = &signature {
+            ignored.signature(&path, signature);
+        }
+        let names: Option<Vec<&str>> = files
+            .as_ref()
+            .map(|names| names.iter().map(String::as_str).collect());
+        let options = Options {
+            algorithm,
+            serialization: shard_size
+                .map_or(Serialization::Files, |size| Serialization::Shards { size }),
+            allow_symlinks,
+            files: names.as_deref(),
+            ignored,
+        };
+        let bundle = manifest::sign(&path, &signing, &options, &mut |done, total| {
+            caller.progress(done, total)
+        })?;
+        Ok::<_, Error>(bundle)
+    })?;
+    Ok(PyBytes::new(py, &bundle).unbind())
+}
+
+/// Since 1970: as given, or by this machine's clock.
+fn time(now: Option<u64>) -> Duration {
+    match now {
+        Some(seconds) => Duration::from_secs(seconds),
+        // A clock before 1970 makes every certificate one that isn't valid yet.
+        None => SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    }
+}
+
+fn ignoring(paths: &[String]) -> Result<Ignored, ManifestError> {
+    let mut ignored = Ignored::default();
+    for path in paths {
+        ignored.add(path)?;
+    }
+    Ok(ignored)
+}
+
+/// Files of certificates, one behind the other.
+fn joined(paths: &[impl AsRef<Path>]) -> Result<Vec<u8>, Error> {
+    let mut all = Vec::new();
+    for path in paths {
+        all.extend_from_slice(&files::read(path.as_ref(), certificate::LONGEST_FILE)?);
+        all.push(b'\n');
+    }
+    Ok(all)
+}
+
+fn refused(error: certificate::CertificateError) -> ManifestError {
+    ManifestError::Certificate(error)
+}
+
+/// A passphrase, which is wiped where it came from.
+fn taken(passphrase: &Bound<'_, PyByteArray>) -> PyResult<Zeroizing<Vec<u8>>> {
+    let bytes = Zeroizing::new(passphrase.to_vec());
+    for index in 0..passphrase.len() {
+        passphrase.set_item(index, 0)?;
+    }
+    Ok(bytes)
+}
