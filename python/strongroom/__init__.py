@@ -37,6 +37,10 @@ The public names:
 - verify_manifest: hold a directory or a file to what was signed (OpenSSF Model Signing)
 - sign_manifest: sign a directory or a file
 - ManifestEvidence: what `verify_manifest` verified, and by whom it was signed
+- verify_signature: who signed a file, or an error
+- sign: signs a file
+- generate_key: makes a key pair
+- Evidence: what a verification found: who, what, how, when, by which rule
 - doctor: what this machine can enforce
 - Capability: one row of `doctor`
 - StrongroomError: the root of the errors, each with `code`, `message` and `next_step`
@@ -44,6 +48,9 @@ The public names:
 - OptionError: an option of a call is misspelt, of the wrong type, or out of range
 - SourceError: the file can't be read, or changed while it was read
 - ChecksumError: the checksum is malformed, or the file has another one
+- SigningKeyError: a key can't be read, or is not to be used
+- SignatureError: the signature is malformed, or not one of these bytes by this key
+- OutputError: a file can't be written
 - TrustError: nothing proves that the file is the one that was meant
 - CertificateError: the certificates don't lead from the signer to a pinned root
 - ManifestError: the signed manifest proves nothing, or the model is not the one that was signed
@@ -75,12 +82,15 @@ from strongroom.errors import (
     LoadError,
     ManifestError,
     OptionError,
+    OutputError,
     PreflightError,
     PromptError,
     RequestError,
     RouterError,
     SandboxError,
     SettingsError,
+    SignatureError,
+    SigningKeyError,
     SourceError,
     StrongroomError,
     TemplateError,
@@ -88,8 +98,10 @@ from strongroom.errors import (
     WorkerError,
 )
 from strongroom.messages import Message, MessageDict, Prompt, Role
+from strongroom.models.evidence import Evidence
 from strongroom.models.inspection import inspect
 from strongroom.models.manifest import ManifestEvidence, sign_manifest, verify_manifest
+from strongroom.models.signing import generate_key, sign, verify_signature
 from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
 from strongroom.router.async_router import AsyncRouter
 from strongroom.router.router import Router
@@ -104,6 +116,7 @@ __all__ = [
     "CertificateError",
     "ChecksumError",
     "Completion",
+    "Evidence",
     "Finding",
     "FinishReason",
     "Header",
@@ -117,6 +130,7 @@ __all__ = [
     "MessageDict",
     "ModelInfo",
     "OptionError",
+    "OutputError",
     "Piece",
     "PreflightError",
     "Prompt",
@@ -132,6 +146,8 @@ __all__ = [
     "Security",
     "Settings",
     "SettingsError",
+    "SignatureError",
+    "SigningKeyError",
     "SourceError",
     "SpecialToken",
     "Stream",
@@ -142,9 +158,12 @@ __all__ = [
     "TrustError",
     "WorkerError",
     "doctor",
+    "generate_key",
     "inspect",
+    "sign",
     "sign_manifest",
     "verify_manifest",
+    "verify_signature",
 ]
 
 __version__ = _version("strongroom")

@@ -6,11 +6,13 @@ prefix of the error's stable code. Whatever takes long releases the GIL and answ
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, final
 
 __all__ = [
     "Began",
     "Capability",
+    "Evidence",
     "Finding",
     "Finished",
     "Header",
@@ -25,8 +27,11 @@ __all__ = [
     "Tokenizer",
     "doctor",
     "error_codes",
+    "generate_key",
     "inspect",
+    "sign_file",
     "sign_manifest",
+    "verify_file",
     "verify_manifest",
 ]
 
@@ -72,22 +77,23 @@ def sign_manifest(
     path: str,
     *,
     private_key: str,
+    output: str,
     passphrase: bytearray | None = None,
+    passphrase_file: str | None = None,
     certificates: Sequence[str] = (),
     algorithm: str = "sha256",
     shard_size: int | None = None,
     allow_symlinks: bool = False,
     ignore_paths: Sequence[str] = (),
-    signature: str | None = None,
     files: Sequence[str] | None = None,
     now: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> bytes:
-    """The bytes of a signed manifest of the directory or file at `path`.
+) -> None:
+    """Sign the directory or file at `path`, and write the manifest to `output`, which isn't listed.
 
-    `passphrase` is wiped. `signature` is where the bytes will be written: that file isn't listed.
+    `passphrase` is wiped; `output` may not exist.
 
-    Raises ManifestError, CertificateError, SourceError, SettingsError.
+    Raises ManifestError, CertificateError, SigningKeyError, SourceError, OutputError, OptionError.
     """
 
 @final
@@ -126,6 +132,58 @@ class ManifestEvidence:
     @property
     def verified_at(self) -> int: ...
 
+def verify_file(
+    path: str,
+    *,
+    public_key: str,
+    signature: str | None = None,
+    hash: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evidence:
+    """Holds the signature of a file to it, by the owner of `public_key`. Nothing of the file is kept.
+
+    Key and signature are read first; the file once. A signature that isn't named is `path` with `.sig`,
+    or with a key of minisign `.minisig`, behind it. `hash` is `sha256`, `sha384` or `sha512`.
+
+    Raises SignatureError, SigningKeyError, SourceError, OptionError.
+    """
+
+def sign_file(
+    path: str,
+    *,
+    private_key: str,
+    format: str,
+    output: str | None = None,
+    hash: str | None = None,
+    rsa_padding: str | None = None,
+    comment: str | None = None,
+    passphrase: bytearray | None = None,
+    passphrase_file: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Path, Evidence]:
+    """Signs a file and writes the signature, which is verified before; `passphrase` is wiped.
+
+    `format` is `detached` or `minisign`, `rsa_padding` `pkcs1` or `pss`.
+
+    Raises SignatureError, SigningKeyError, SourceError, OutputError, OptionError.
+    """
+
+def generate_key(
+    *,
+    kind: str,
+    private_key: str,
+    public_key: str,
+    passphrase: bytearray | None = None,
+    passphrase_file: str | None = None,
+) -> str:
+    """Makes a key pair and writes both files, neither of which may exist; `passphrase` is wiped.
+
+    `kind` is `p256`, `p384`, `p521`, `ed25519`, `rsa2048`, `rsa3072`, `rsa4096` or `minisign`.
+    Returns the key's id.
+
+    Raises OptionError, OutputError, SourceError.
+    """
+
 def doctor() -> list[Capability]:
     """What this machine can enforce."""
 
@@ -142,6 +200,26 @@ class Capability:
         """Whether it is enough for every isolation; None where there is nothing to judge."""
     @property
     def detail(self) -> str: ...
+
+@final
+class Evidence:
+    """What verifying a signature found."""
+
+    @property
+    def signer(self) -> str:
+        """The key's id."""
+    @property
+    def digest(self) -> str:
+        """The one that was signed, or one that names the bytes that were."""
+    @property
+    def how(self) -> str: ...
+    @property
+    def signed_at(self) -> int | None:
+        """In seconds since 1970, where the signature covers it."""
+    @property
+    def comment(self) -> str | None: ...
+    @property
+    def rule(self) -> str: ...
 
 @final
 class Finding:
@@ -240,6 +318,9 @@ class Image:
         *,
         checksum: str | None,
         danger_unverified: bool = False,
+        signature: str | None = None,
+        public_key: str | None = None,
+        hash: str | None = None,
         allow_architectures: Sequence[str] = (),
         size_limit: int | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -247,16 +328,18 @@ class Image:
         """Reads a file once into sealed memory, hashing the very bytes that are kept.
 
         `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits; where it is given it
-        is compared, whatever `danger_unverified` says. A file of more than `size_limit` bytes is
-        refused before any is read. `progress(done, total)` is called with bytes,
+        is compared, whatever `danger_unverified` says. So is a signature by the owner of `public_key`;
+        `signature` and `hash` are as for `verify_file`, and read before the file. A file of more than
+        `size_limit` bytes is refused before any is read. `progress(done, total)` is called with bytes,
         in this thread, at most every few MiB; what it raises ends the loading and is raised.
 
-        Raises ChecksumError, SourceError, PreflightError; TrustError (`trust.no_proof`, with the
-        digest found) without a checksum, unless `danger_unverified`.
+        Raises ChecksumError, SignatureError, SigningKeyError, SourceError, PreflightError; TrustError
+        (`trust.no_proof`, with the digest found) without a checksum or a public key, unless
+        `danger_unverified`.
         """
     @property
     def digest(self) -> str:
-        """In the checksum's algorithm, SHA-256 without one."""
+        """In the checksum's algorithm, without one in the signature's, else SHA-256."""
     @property
     def size(self) -> int:
         """Bytes."""
@@ -264,7 +347,10 @@ class Image:
     def header(self) -> Header: ...
     @property
     def verified(self) -> bool:
-        """Whether a checksum was given and matched."""
+        """Whether a checksum or a signature was given and held."""
+    @property
+    def evidence(self) -> Evidence | None:
+        """What verifying the signature found."""
     @property
     def seconds(self) -> float:
         """From open to sealed, proved and preflighted."""

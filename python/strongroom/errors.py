@@ -13,12 +13,15 @@ __all__ = [
     "LoadError",
     "ManifestError",
     "OptionError",
+    "OutputError",
     "PreflightError",
     "PromptError",
     "RequestError",
     "RouterError",
     "SandboxError",
     "SettingsError",
+    "SignatureError",
+    "SigningKeyError",
     "SourceError",
     "StrongroomError",
     "TemplateError",
@@ -39,7 +42,6 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "option.out_of_range": "see the option's documented range",
         "source.invalid": "name a file: a path with a `/` in it, or one that ends in .gguf",
         "source.unavailable": "download the model yourself and load it by its path with checksum=",
-        "source.unwritable": "name a place that the user of this process may write to",
         "source.no_store": "give the path of a file: one with a `/` in it, or one that ends in .gguf",
         "prompt.empty": "give a prompt that is not empty",
         "prompt.invalid": "give a string, or messages with `role`, `content` and, where wanted, `name`",
@@ -97,6 +99,18 @@ class ChecksumError(StrongroomError):
     """The checksum is malformed, or the file has another one."""
 
 
+class SigningKeyError(StrongroomError):
+    """A public or private key can't be read, or is not to be used."""
+
+
+class SignatureError(StrongroomError):
+    """The signature is malformed, or not one of these bytes by this key."""
+
+
+class OutputError(StrongroomError):
+    """A file can't be written."""
+
+
 class TrustError(StrongroomError):
     """Nothing proves that the file is the one that was meant."""
 
@@ -147,6 +161,9 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "option": OptionError,
         "source": SourceError,
         "checksum": ChecksumError,
+        "key": SigningKeyError,
+        "signature": SignatureError,
+        "output": OutputError,
         "trust": TrustError,
         "certificate": CertificateError,
         "manifest": ManifestError,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from strongroom._core import Finding, Layer
+from strongroom.models.evidence import Evidence
 from strongroom.settings import Isolation
 
 __all__ = ["Completion", "FinishReason", "ModelInfo", "Piece", "Timings"]
@@ -60,7 +61,7 @@ class ModelInfo:
     digest: str
     """Of the bytes that are served."""
     verified: bool
-    """Whether a checksum was given and matched."""
+    """Whether a checksum or a signature was given and held."""
     size: int
     """Of the file, in bytes."""
     architecture: str
@@ -90,5 +91,7 @@ class ModelInfo:
     """From the worker's first order to its sandbox in force."""
     load_seconds: float
     """In llama.cpp: parsing the image and making the context."""
+    evidence: Evidence | None = None
+    """What verifying its signature found, where one was given."""
     failure: tuple[str, str] | None = None
     """Code and message of why it serves no request any more, where it doesn't: the rest is of before."""

@@ -15,8 +15,10 @@ from strongroom import (
     ManifestError,
     ManifestEvidence,
     OptionError,
-    SourceError,
+    OutputError,
+    SigningKeyError,
     StrongroomError,
+    generate_key,
     sign_manifest,
     verify_manifest,
 )
@@ -54,6 +56,12 @@ def signing(signer: Key | Identity) -> dict[str, Any]:
     return {"private_key": signer.key.private, "certificate_chain": [signer.own, signer.between]}
 
 
+def resign(model: Path, signature: Path | None = None, **options: Any) -> Path:
+    """Sign in the place of an earlier signature, which isn't overwritten otherwise."""
+    (signature or model / "model.sig").unlink(missing_ok=True)
+    return sign_manifest(model, output=signature, **options)
+
+
 @pytest.fixture(params=["key", "certificate"])
 def signer(request: pytest.FixtureRequest, tmp_path: Path) -> Key | Identity:
     return key(tmp_path) if request.param == "key" else identity(tmp_path)
@@ -82,8 +90,8 @@ def test_what_is_signed_here_verifies_in_the_reference(
     tmp_path: Path, signer: Key | Identity, algorithm: Any, shard_size: int | None
 ) -> None:
     model, signature = tree(tmp_path), tmp_path / "model.sig"
-    place = sign_manifest(model, signature, algorithm=algorithm, shard_size=shard_size, **signing(signer))
-    assert place == str(signature)
+    place = resign(model, signature, algorithm=algorithm, shard_size=shard_size, **signing(signer))
+    assert place == signature
     reference_verify(model, signature, signer, algorithm=algorithm, shard_size=shard_size)
     verify_manifest(model, signature, **trusting(signer))
     (model / "config.json").write_bytes(b"[]")
@@ -97,7 +105,7 @@ def test_every_curve_in_both_directions(tmp_path: Path, curve: str) -> None:
     for signer in (key(tmp_path, curve), identity(tmp_path, curve=curve)):
         reference_sign(model, signature, signer)
         verify_manifest(model, signature, **trusting(signer))
-        sign_manifest(model, signature, **signing(signer))
+        resign(model, signature, **signing(signer))
         reference_verify(model, signature, signer)
 
 
@@ -107,7 +115,7 @@ def test_a_single_file_in_both_directions(tmp_path: Path, algorithm: Any, shard_
     model = tree(tmp_path) / "weights/part-1.bin"
     reference_sign(model, signature, signer, algorithm=algorithm, shard_size=shard_size)
     assert verify_manifest(model, signature, public_key=signer.public).files == 1
-    sign_manifest(model, signature, private_key=signer.private, algorithm=algorithm, shard_size=shard_size)
+    resign(model, signature, private_key=signer.private, algorithm=algorithm, shard_size=shard_size)
     reference_verify(model, signature, signer, algorithm=algorithm, shard_size=shard_size)
 
 
@@ -124,7 +132,7 @@ def test_ignored_paths_in_both_directions(tmp_path: Path) -> None:
         verify_manifest(model, public_key=signer.public)
     assert caught.value.code == "manifest.file_unlisted"
     verify_manifest(model, public_key=signer.public, ignore_paths=["weights-new"])
-    sign_manifest(
+    resign(
         model, private_key=signer.private, ignore_paths=["weights-old", "weights-new", ".git", ".gitignore"]
     )
     reference_verify(model, signature, signer)
@@ -137,10 +145,10 @@ def test_symbolic_links_in_both_directions(tmp_path: Path) -> None:
     link.symlink_to("weights/part-1.bin")
     reference_sign(model, signature, signer, symlinks=True)
     assert verify_manifest(model, signature, public_key=signer.public).files == 5
-    sign_manifest(model, signature, private_key=signer.private, allow_symlinks=True)
+    resign(model, signature, private_key=signer.private, allow_symlinks=True)
     reference_verify(model, signature, signer, symlinks=True)
     with pytest.raises(ManifestError) as caught:
-        sign_manifest(model, signature, private_key=signer.private)
+        sign_manifest(model, output=tmp_path / "other.sig", private_key=signer.private)
     assert caught.value.code == "manifest.symlink"
     # The reference follows it anywhere.
     (tmp_path / "outside").write_bytes((model / "weights/part-1.bin").read_bytes())
@@ -167,13 +175,13 @@ def test_an_expired_certificate_is_refused_though_the_reference_accepts_it(tmp_p
         verify_manifest(model, signature, certificate_chain=signer.root, now=NOW - 100 * DAY)
     assert caught.value.code == "certificate.not_yet_valid"
     with pytest.raises(CertificateError) as caught:
-        sign_manifest(model, signature, **signing(signer))
+        resign(model, signature, **signing(signer))
     assert caught.value.code == "certificate.expired"
 
 
 def test_the_evidence_says_who_and_what_and_when(tmp_path: Path) -> None:
     signer, model = identity(tmp_path), tree(tmp_path)
-    sign_manifest(model, **signing(signer))
+    resign(model, **signing(signer))
     evidence = verify_manifest(model, certificate_chain=[signer.root, signer.between])
     assert isinstance(evidence, ManifestEvidence)
     assert (evidence.path, evidence.signature) == (str(model), str(model / "model.sig"))
@@ -188,7 +196,7 @@ def test_the_evidence_says_who_and_what_and_when(tmp_path: Path) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         evidence.files = 7  # type: ignore[misc]
     by_key = key(tmp_path, name="other")
-    sign_manifest(model, private_key=by_key.private)
+    resign(model, private_key=by_key.private)
     evidence = verify_manifest(model, public_key=by_key.public)
     assert (evidence.method, evidence.subject, evidence.valid_until) == ("key", None, None)
 
@@ -196,7 +204,7 @@ def test_the_evidence_says_who_and_what_and_when(tmp_path: Path) -> None:
 def test_the_parts_of_a_split_model(tmp_path: Path) -> None:
     signer, model = key(tmp_path), tree(tmp_path)
     parts = ["weights/part-1.bin", "weights/part-2.bin"]
-    sign_manifest(model, private_key=signer.private, files=parts)
+    resign(model, private_key=signer.private, files=parts)
     evidence = verify_manifest(model, public_key=signer.public, files=parts)
     assert (evidence.files, evidence.listed) == (2, 2)
     with pytest.raises(ManifestError) as caught:
@@ -212,50 +220,67 @@ def test_the_parts_of_a_split_model(tmp_path: Path) -> None:
 def test_an_encrypted_key_signs_and_its_passphrase_is_wiped(tmp_path: Path) -> None:
     signer, model = key(tmp_path, passphrase=b"correct horse"), tree(tmp_path)
     passphrase = bytearray(b"correct horse")
-    sign_manifest(model, private_key=signer.private, passphrase=passphrase)
+    resign(model, private_key=signer.private, passphrase=passphrase)
     assert passphrase == bytes(13)
     verify_manifest(model, public_key=signer.public)
+    (tmp_path / "passphrase").write_text("correct horse\n")
+    resign(model, private_key=signer.private, passphrase_file=tmp_path / "passphrase")
+    verify_manifest(model, public_key=signer.public)
     with pytest.raises(OptionError, match="bytearray"):
-        sign_manifest(model, private_key=signer.private, passphrase="correct horse")  # type: ignore[arg-type]
+        resign(model, private_key=signer.private, passphrase="correct horse")
+    for wrong in (None, bytearray(b"wrong horse")):
+        with pytest.raises(SigningKeyError):
+            resign(model, private_key=signer.private, passphrase=wrong)
+
+
+def test_keys_that_the_format_does_not_take(tmp_path: Path) -> None:
+    signer, model = key(tmp_path), tree(tmp_path)
+    sign_manifest(model, private_key=signer.private)
+    generate_key("ed25519", private_key=tmp_path / "ed.pem", public_key=tmp_path / "ed.pub")
+    with pytest.raises(ManifestError) as caught:
+        verify_manifest(model, public_key=tmp_path / "ed.pub")
+    assert caught.value.code == "manifest.key_unsuitable"
+    with pytest.raises(ManifestError) as caught:
+        resign(model, private_key=tmp_path / "ed.pem")
+    assert caught.value.code == "manifest.key_unsuitable"
+    with pytest.raises(SigningKeyError) as failed:
+        verify_manifest(model, model / "config.json", public_key=signer.private)
+    assert failed.value.code == "key.private"
 
 
 def test_progress_is_told_and_what_it_raises_ends_the_work(tmp_path: Path) -> None:
     signer, model = key(tmp_path), tree(tmp_path)
     told: list[tuple[int, int]] = []
-    sign_manifest(model, private_key=signer.private, progress=lambda done, total: told.append((done, total)))
+    resign(model, private_key=signer.private, progress=lambda done, total: told.append((done, total)))
     assert told[0] == (0, 400_003)
     assert told[-1] == (400_003, 400_003)
-    before = (model / "model.sig").read_bytes()
+    signature = (model / "model.sig").read_bytes()
 
     def stop(_done: int, _total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         verify_manifest(model, public_key=signer.public, progress=stop)
+    assert (model / "model.sig").read_bytes() == signature
     with pytest.raises(KeyboardInterrupt):
-        sign_manifest(model, private_key=signer.private, progress=stop)
-    assert (model / "model.sig").read_bytes() == before
+        resign(model, private_key=signer.private, progress=stop)
+    assert not list(model.glob("*.sig*"))
 
 
 def test_the_signature_appears_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     signer, model = key(tmp_path), tree(tmp_path)
+    there = {".git", "config.json", "weights", "weights-old"}
     sign_manifest(model, private_key=signer.private)
-    assert sorted(path.name for path in model.iterdir()) == [
-        ".git",
-        "config.json",
-        "model.sig",
-        "weights",
-        "weights-old",
-    ]
-    with pytest.raises(SourceError, match="can't write the signature") as caught:
-        sign_manifest(model, tmp_path / "nowhere/model.sig", private_key=signer.private)
-    assert caught.value.code == "source.unwritable"
-    (tmp_path / "directory").mkdir()
-    with pytest.raises(SourceError) as caught:
-        sign_manifest(model, tmp_path / "directory", private_key=signer.private)
-    assert caught.value.code == "source.unwritable"
-    assert not list((tmp_path / "directory").iterdir())
-    assert not list(tmp_path.glob(".directory*"))
+    assert {path.name for path in model.iterdir()} == there | {"model.sig"}
+    before = (model / "model.sig").read_bytes()
+    with pytest.raises(OutputError) as caught:
+        sign_manifest(model, private_key=signer.private)
+    assert caught.value.code == "output.exists"
+    assert (model / "model.sig").read_bytes() == before
+    with pytest.raises(OutputError) as caught:
+        sign_manifest(model, output=tmp_path / "nowhere/model.sig", private_key=signer.private)
+    assert caught.value.code == "output.unwritable"
+    assert {path.name for path in model.iterdir()} == there | {"model.sig"}
 
 
 Change = Callable[[dict[str, Any]], None]
@@ -279,7 +304,7 @@ def test_bundles_of_strangers_are_refused(tmp_path: Path) -> None:
     signer, model = key(tmp_path), tree(tmp_path)
 
     def spoil(change: Change) -> str:
-        sign_manifest(model, private_key=signer.private)
+        resign(model, private_key=signer.private)
         changed(model, change)
         return refused(model, signer)
 
@@ -296,9 +321,9 @@ def test_bundles_of_strangers_are_refused(tmp_path: Path) -> None:
     (model / "model.sig").write_bytes(b"")
     assert refused(model, signer) == "source.empty"
     other = key(tmp_path, name="other")
-    sign_manifest(model, private_key=other.private)
+    resign(model, private_key=other.private)
     assert refused(model, signer) == "manifest.other_key"
-    sign_manifest(model, **signing(identity(tmp_path)))
+    resign(model, **signing(identity(tmp_path)))
     assert refused(model, signer) == "manifest.other_method"
 
 
@@ -306,7 +331,7 @@ def test_statements_of_a_trusted_key_are_no_less_checked(tmp_path: Path) -> None
     signer, model = key(tmp_path), tree(tmp_path)
 
     def sign(change: Change) -> str:
-        sign_manifest(model, private_key=signer.private)
+        resign(model, private_key=signer.private)
 
         def again(bundle: dict[str, Any]) -> None:
             statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
@@ -339,7 +364,7 @@ def test_statements_of_a_trusted_key_are_no_less_checked(tmp_path: Path) -> None
 
 def test_trees_that_are_not_what_was_signed(tmp_path: Path) -> None:
     signer, model = key(tmp_path), tree(tmp_path)
-    sign_manifest(model, private_key=signer.private)
+    resign(model, private_key=signer.private)
     signature = model / "model.sig"
 
     def check(path: Path) -> str:
@@ -359,7 +384,7 @@ def test_what_can_not_be_signed(tmp_path: Path) -> None:
 
     def fails(path: Path = model, **options: Any) -> str:
         with pytest.raises(StrongroomError) as caught:
-            sign_manifest(path, tmp_path / "out.sig", private_key=signer.private, **options)
+            resign(path, tmp_path / "out.sig", private_key=signer.private, **options)
         assert not (tmp_path / "out.sig").exists()
         return caught.value.code
 
@@ -375,7 +400,7 @@ def test_what_can_not_be_signed(tmp_path: Path) -> None:
 
 def test_chains_that_prove_nothing(tmp_path: Path) -> None:
     signer, model = identity(tmp_path), tree(tmp_path)
-    sign_manifest(model, **signing(signer))
+    resign(model, **signing(signer))
 
     def check(chain: Any) -> str:
         with pytest.raises(CertificateError) as caught:
@@ -429,5 +454,5 @@ def test_options_that_make_no_sense(tmp_path: Path, options: dict[str, Any], cod
 )
 def test_options_of_signing_that_make_no_sense(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(OptionError) as caught:
-        sign_manifest(tmp_path, private_key="key.pem", **options)
+        resign(tmp_path, private_key="key.pem", **options)
     assert caught.value.code == "option.out_of_range"

@@ -9,6 +9,7 @@ from strongroom import _core
 from strongroom.backends.backend import Began, Event, Finished
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
+from strongroom.models.evidence import Evidence
 from strongroom.quantities import seconds_of
 from strongroom.results import ModelInfo, Piece, Timings
 from strongroom.sampling import Sampling, out_of_range, whole
@@ -128,6 +129,7 @@ class Local:
             path=self._path,
             digest=image.digest,
             verified=image.verified,
+            evidence=None if image.evidence is None else Evidence.of(image.evidence),
             size=image.size,
             architecture=header.architecture,
             parameters=model.parameters,

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import strongroom
-from strongroom.cli import doctor, inspect, run, terminal
+from strongroom.cli import doctor, inspect, keygen, run, sign, terminal, verify
 from strongroom.cli.arguments import Command, Commands
 from strongroom.errors import StrongroomError
 
@@ -28,6 +28,9 @@ app = typer.Typer(
 )
 app.command("run", cls=Command, no_args_is_help=True)(run.run)
 app.command("inspect", cls=Command, no_args_is_help=True)(inspect.inspect)
+app.command("verify", cls=Command, no_args_is_help=True)(verify.verify)
+app.command("sign", cls=Command, no_args_is_help=True)(sign.sign)
+app.command("keygen", cls=Command, no_args_is_help=True)(keygen.keygen)
 app.command("doctor", cls=Command)(doctor.doctor)
 
 

@@ -27,6 +27,9 @@ class Load:
     model: str
     settings: Settings
     checksum: str | None = None
+    signature: str | None = None
+    public_key: str | None = None
+    hash: str | None = None
     chat_template: str | None = None
     allow_architectures: Sequence[str] = ()
 
@@ -58,6 +61,9 @@ def loaded(load: Load, *, quiet: bool = False) -> Iterator[tuple[Router, ModelIn
                 "model",
                 load.model,
                 checksum=load.checksum,
+                signature=load.signature,
+                public_key=load.public_key,
+                hash=load.hash,
                 chat_template=load.chat_template,
                 allow_architectures=load.allow_architectures,
                 progress=progress,
@@ -75,6 +81,8 @@ def show(info: ModelInfo) -> None:
         note("checked", f"{info.digest} {read}", "bold green")
     else:
         note("NOT CHECKED", f"{info.digest} {read}: nothing proves that this is the model", "bold red")
+    if info.evidence is not None:
+        note("signed", f"by {info.evidence.signer}, {info.evidence.how}", "bold green")
     for finding in info.findings:
         note("finding", f"{finding.message} [{finding.code}]", "yellow")
     note("sandbox", f"{summary(info.sandbox)}, isolation {info.isolation}, worker {info.pid}")

@@ -39,6 +39,18 @@ def run(
             metavar="ALGORITHM:HEX", help="The digest that the model must have: sha256:… and so on."
         ),
     ] = None,
+    public_key: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The key that the model must be signed with: PEM, or minisign's."),
+    ] = None,
+    signature: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The signature; default MODEL.sig, minisign's MODEL.minisig."),
+    ] = None,
+    hash: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What it is over: sha256, sha384, sha512; default by the key."),
+    ] = None,
     danger_no_verification: Annotated[
         bool, typer.Option("--danger-no-verification", help="Run a model that nothing proves.")
     ] = False,
@@ -123,9 +135,12 @@ def run(
                 ),
                 context_length=context_length,
             ),
-            checksum,
-            None if chat_template is None else template_in(chat_template),
-            allow_architecture or (),
+            checksum=checksum,
+            signature=signature,
+            public_key=public_key,
+            hash=hash,
+            chat_template=None if chat_template is None else template_in(chat_template),
+            allow_architectures=allow_architecture or (),
         )
         Sampling.of(options)  # before minutes may go into loading
         before = () if system is None else (Message("system", system),)

@@ -33,6 +33,8 @@ WIDE = 10_000
 
 HERE: dict[str, str] = {
     "trust.no_proof": "compare that digest with the publisher's, then pass it as --checksum",
+    "trust.no_key": "pass the public key of whom you trust as --public-key",
+    "key.encrypted": "pass the file of its passphrase as --passphrase-file",
     "template.missing": "pass --chat-template FILE, or --complete",
 }
 """Next steps in the words of the command line."""

@@ -1,7 +1,6 @@
 """Signed manifests: OpenSSF Model Signing v1.0, of a directory, a file, or the parts of a split model."""
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from strongroom import _core
-from strongroom.errors import OptionError, SourceError
+from strongroom.arguments import file_of, required, secret
+from strongroom.errors import OptionError
 from strongroom.models.source import Reference, path_of
 from strongroom.models.trust import Progress
 from strongroom.options import shown
@@ -84,17 +84,17 @@ def verify_manifest(
     `ignore_paths` or under what the signer left out; with `files`, only those are looked at, by their
     names in the manifest. Certificates are held to this machine's clock, or to `now`.
 
-    Raises ManifestError, CertificateError, SourceError, OptionError, and what is wrong with the key.
+    Raises ManifestError, CertificateError, SigningKeyError, SourceError, OptionError.
     """
     path = directory_or_file(model)
-    signed = signature_of(path, signature)
+    signed = signature_of(path, file_of("signature", signature))
     evidence = _core.verify_manifest(
         path,
         signature=signed,
-        public_key=None if public_key is None else file_of(public_key, "public_key"),
-        certificates=files_of(certificate_chain, "certificate_chain"),
-        ignore_paths=names(ignore_paths, "ignore_paths"),
-        files=None if files is None else names(files, "files"),
+        public_key=file_of("public_key", public_key),
+        certificates=files_of("certificate_chain", certificate_chain),
+        ignore_paths=names("ignore_paths", ignore_paths),
+        files=None if files is None else names("files", files),
         now=seconds(now),
         progress=progress,
     )
@@ -121,10 +121,11 @@ def verify_manifest(
 
 def sign_manifest(
     model: Reference,
-    signature: Reference | None = None,
     *,
     private_key: Reference,
+    output: Reference | None = None,
     passphrase: bytearray | None = None,
+    passphrase_file: Reference | None = None,
     certificate_chain: Files = (),
     algorithm: HashName = "sha256",
     shard_size: int | None = None,
@@ -133,22 +134,20 @@ def sign_manifest(
     files: Sequence[str] | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
-) -> str:
-    """Sign a directory, or a single file, and return the path of the signature.
+) -> Path:
+    """Sign a directory, or a single file, and return where the signature was written.
 
-    The signature is written as a whole or not at all, to `model.sig` in a directory and beside a file
-    where no place is named. `private_key` is a PEM file with a key on P-256, P-384 or P-521, which Python
-    never sees; `passphrase` is wiped. With `certificate_chain`, PEM files of the signer's certificate and
-    those that lead towards a root, verifiers need that root alone. `shard_size` lists shards of so many
-    bytes instead of whole files. `files` lists only these files of a directory, by name: the parts of a
-    split model.
+    That is `output`, or `model.sig` in a directory and beside a file; it is written as a whole or not at
+    all, and nothing is overwritten. `private_key` is a PEM file with a key on P-256, P-384 or P-521, which
+    Python never sees; `passphrase` is wiped, and `passphrase_file` holds one line. `certificate_chain` is
+    PEM files of the signer's certificate and those that lead towards a root: verifiers need that root
+    alone. `shard_size` lists shards of so many bytes instead of whole files. `files` lists only these
+    files of a directory, by name: the parts of a split model.
 
-    Raises ManifestError, CertificateError, SourceError, OptionError, and what is wrong with the key.
+    Raises ManifestError, CertificateError, SigningKeyError, SourceError, OutputError, OptionError.
     """
     path = directory_or_file(model)
-    place = signature_of(path, signature)
-    if passphrase is not None and not isinstance(passphrase, bytearray):
-        raise OptionError("option.wrong_type", "passphrase must be a bytearray, which can be wiped")
+    place = signature_of(path, file_of("output", output))
     if algorithm not in {"sha256", "blake2b", "blake3"}:
         raise OptionError(
             "option.out_of_range", f"algorithm must be sha256, blake2b or blake3, not {shown(algorithm)}"
@@ -157,22 +156,22 @@ def sign_manifest(
         raise OptionError(
             "option.out_of_range", f"shard_size must be a number of bytes, not {shown(shard_size)}"
         )
-    bundle = _core.sign_manifest(
+    _core.sign_manifest(
         path,
-        private_key=file_of(private_key, "private_key"),
-        passphrase=passphrase,
-        certificates=files_of(certificate_chain, "certificate_chain"),
+        private_key=required("private_key", private_key),
+        output=place,
+        passphrase=secret(passphrase),
+        passphrase_file=file_of("passphrase_file", passphrase_file),
+        certificates=files_of("certificate_chain", certificate_chain),
         algorithm=algorithm,
         shard_size=shard_size,
         allow_symlinks=bool(allow_symlinks),
-        ignore_paths=names(ignore_paths, "ignore_paths"),
-        signature=place,
-        files=None if files is None else names(files, "files"),
+        ignore_paths=names("ignore_paths", ignore_paths),
+        files=None if files is None else names("files", files),
         now=seconds(now),
         progress=progress,
     )
-    write(Path(place), bundle)
-    return place
+    return Path(place)
 
 
 def directory_or_file(model: object) -> str:
@@ -182,36 +181,24 @@ def directory_or_file(model: object) -> str:
     return path_of(model)
 
 
-def signature_of(path: str, signature: object) -> str:
+def signature_of(path: str, named: str | None) -> str:
     """Return the place of the signature: as named, or where it is looked for."""
-    if signature is not None:
-        return file_of(signature, "signature")
+    if named is not None:
+        return named
     directory = Path(path) if Path(path).is_dir() else Path(path).parent
     return os.fspath(directory / "model.sig")
 
 
-def file_of(value: object, option: str) -> str:
-    """Return the path of a small file."""
-    if not isinstance(value, str | os.PathLike):
-        raise OptionError("option.wrong_type", f"{option} must be a path, not {shown(value)}")
-    path = os.fspath(value)
-    if not isinstance(path, str):
-        raise OptionError("option.wrong_type", f"{option} must be a path of str, not of bytes")
-    if not path or "\0" in path:
-        raise OptionError("option.out_of_range", f"{option} is no path: {shown(path)}")
-    return path
-
-
-def files_of(value: object, option: str) -> list[str]:
+def files_of(option: str, value: object) -> list[str]:
     """Return the paths of one or several small files."""
     if isinstance(value, str | os.PathLike):
-        return [file_of(value, option)]
+        return [required(option, value)]
     if not isinstance(value, Iterable):
         raise OptionError("option.wrong_type", f"{option} must be a path or several, not {shown(value)}")
-    return [file_of(one, option) for one in value]
+    return [required(option, one) for one in value]
 
 
-def names(value: object, option: str) -> list[str]:
+def names(option: str, value: object) -> list[str]:
     """Return names of files in a manifest."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise OptionError("option.wrong_type", f"{option} must be a list of paths, not {shown(value)}")
@@ -247,22 +234,3 @@ def moment(seconds: int) -> datetime:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):
         return datetime.max.replace(tzinfo=UTC)
-
-
-def write(place: Path, content: bytes) -> None:
-    """Write a file as a whole: under its name there is what was there before, or all of it."""
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=place.parent, prefix=f".{place.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        temporary.replace(place)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise SourceError(
-            "source.unwritable", f"can't write the signature to {shown(str(place))}: {error.strerror}"
-        ) from None

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 from strongroom import _core
+from strongroom.arguments import file_of, word
 from strongroom.errors import OptionError
+from strongroom.models.source import Reference
 from strongroom.options import shown
 from strongroom.settings import Security
 
@@ -37,13 +39,16 @@ def admit(
     path: str,
     *,
     checksum: str | None,
+    signature: Reference | None = None,
+    public_key: Reference | None = None,
+    hash: str | None = None,
     security: Security,
     allow_architectures: Sequence[str],
     progress: Progress | None,
 ) -> _core.Image:
     """Read a file into a sealed image, if its bytes are proved or the operator named the danger.
 
-    Raises SourceError, ChecksumError, TrustError, PreflightError.
+    Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError, PreflightError.
     """
     if checksum is not None and not isinstance(checksum, str):
         raise OptionError("option.wrong_type", f"checksum must be a string, not {shown(checksum)}")
@@ -51,6 +56,9 @@ def admit(
         path,
         # What no encoding has can't be a digest either: the core says that it is malformed.
         checksum=None if checksum is None else checksum.encode("ascii", "backslashreplace").decode(),
+        signature=file_of("signature", signature),
+        public_key=file_of("public_key", public_key),
+        hash=word("hash", hash),
         danger_unverified=security.verification == "danger-none",
         allow_architectures=architectures(allow_architectures),
         size_limit=security.sandboxing.address_space,

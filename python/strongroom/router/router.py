@@ -42,6 +42,9 @@ class Router:
         reference: Reference,
         *,
         checksum: str | None = None,
+        signature: Reference | None = None,
+        public_key: Reference | None = None,
+        hash: str | None = None,
         context_length: int | None = None,
         chat_template: str | None = None,
         allow_architectures: Sequence[str] = (),
@@ -50,12 +53,14 @@ class Router:
         """Read a model's file once, check it, seal it in memory, and start a worker of it.
 
         `reference` is a path; `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits;
+        `public_key`, `signature` and `hash` are those of `verify_signature`; what is given has to hold;
         `context_length` takes precedence over the settings'; `chat_template` replaces the file's;
         `allow_architectures` names architectures that preflight can't check in depth. `progress(done,
         total)` is called with bytes; what it raises ends the loading.
 
-        Raises SourceError, ChecksumError, TrustError (without a checksum, unless the settings name the
-        danger), PreflightError, SandboxError, LoadError, WorkerError, OptionError, RouterError.
+        Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError (without a checksum
+        or a public key, unless the settings name the danger), PreflightError, SandboxError, LoadError,
+        WorkerError, OptionError, RouterError.
         """
         return load(
             self._registry,
@@ -63,6 +68,9 @@ class Router:
             name,
             reference,
             checksum=checksum,
+            signature=signature,
+            public_key=public_key,
+            hash=hash,
             context_length=context_length,
             chat_template=chat_template,
             allow_architectures=allow_architectures,

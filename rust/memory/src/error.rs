@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use strongroom_verify::{SignatureError, VerifyError};
+
 /// Every code of [`SourceError`].
 pub const CODES: &[&str] = &[
     "source.cancelled",
@@ -128,6 +130,20 @@ impl SourceError {
             Self::Unreadable { .. } => "give the user of this process the right to read it",
         }
     }
+}
+
+/// An image that could not be proved.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// By its digest.
+    #[error(transparent)]
+    Digest(#[from] VerifyError),
+    /// By its signature.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// For want of memory.
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }
 
 #[cfg(test)]

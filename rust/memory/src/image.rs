@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -11,10 +11,13 @@ use rustix::{
     fs::{MemfdFlags, Mode, OFlags},
     io::Errno,
 };
-use strongroom_verify::{Algorithm, Digest, VerifyError};
+use strongroom_verify::{
+    Algorithm, Digest, VerifyError,
+    signature::{Evidence, Need, Seen, Signature},
+};
 
 use crate::{
-    Mapping, Source, SourceError,
+    Mapping, ProofError, Source, SourceError,
     mapping::IMMUTABLE,
     pipeline::{self, Progress},
     room,
@@ -74,16 +77,19 @@ pub fn read(
         memory,
         length,
         digests,
+        path: path.to_owned(),
     })
 }
 
-/// A sealed image whose digest nobody has compared yet; its bytes can't be reached.
+/// A sealed image that nobody has held to a proof yet; its bytes can't be reached.
 #[derive(Debug)]
 pub struct Unproven {
     memory: OwnedFd,
     length: usize,
     // Never empty: `read` asks for one at least.
     digests: Vec<Digest>,
+    // For messages.
+    path: PathBuf,
 }
 
 impl Unproven {
@@ -98,6 +104,41 @@ impl Unproven {
     /// [`VerifyError::Mismatch`], also where the digest's algorithm wasn't asked for when the image
     /// was read; the image is gone.
     pub fn prove(self, expected: &Digest) -> Result<Image, VerifyError> {
+        let found = self.matching(expected)?;
+        Ok(self.accept(found))
+    }
+
+    /// Holds the bytes to a signature by a key that the caller trusts, and to a digest besides where
+    /// there is one. A signature over the bytes themselves is held to the sealed image.
+    ///
+    /// # Errors
+    /// [`ProofError`], also where what the signature [needs](Signature::need) wasn't asked for when
+    /// the image was read; the image is gone.
+    pub fn prove_signed(
+        self,
+        signature: &Signature,
+        expected: Option<&Digest>,
+    ) -> Result<(Image, Evidence), ProofError> {
+        let expected = expected
+            .map(|expected| self.matching(expected))
+            .transpose()?;
+        let whole = match signature.need() {
+            Need::Digest(_) => None,
+            Need::Whole => Some(
+                Mapping::new(self.memory.as_fd(), self.length)
+                    .map_err(|error| io_error("map the image of", self.path.clone(), error))?,
+            ),
+        };
+        let evidence = signature.verify(&Seen {
+            digests: &self.digests,
+            whole: whole.as_deref(),
+        })?;
+        let digest = expected.unwrap_or(evidence.digest);
+        Ok((self.accept(digest), evidence))
+    }
+
+    /// The digest of these bytes that is the one expected.
+    fn matching(&self, expected: &Digest) -> Result<Digest, VerifyError> {
         let found = self
             .digests
             .iter()
@@ -105,7 +146,7 @@ impl Unproven {
             .copied()
             .unwrap_or(self.digests[0]);
         expected.verify(&found)?;
-        Ok(self.accept(found))
+        Ok(found)
     }
 
     /// Takes the bytes as they are, compared with nothing.
@@ -139,7 +180,8 @@ impl Image {
         self.length
     }
 
-    /// The digest that was compared, or the first one found where danger was accepted.
+    /// The digest that was compared, else the one that was signed or that names what was, or the
+    /// first one found where danger was accepted.
     pub const fn digest(&self) -> Digest {
         self.digest
     }

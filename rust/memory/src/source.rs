@@ -65,6 +65,19 @@ impl Source {
         })
     }
 
+    /// All bytes of a file that is expected to be small, or the first `most` + 1 of one that isn't.
+    ///
+    /// # Errors
+    /// [`SourceError`]: what [`open`](Self::open) and [`fill`](Self::fill) answer.
+    pub fn read_small(path: &Path, most: usize) -> Result<Vec<u8>, SourceError> {
+        let mut source = Self::open(path)?;
+        let length = usize::try_from(source.size()).unwrap_or(usize::MAX);
+        // Of its full length from the start: a vector that grows leaves copies behind.
+        let mut bytes = vec![0; length.min(most.saturating_add(1))];
+        source.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Bytes that the file had when it was opened.
     pub const fn size(&self) -> u64 {
         self.size

@@ -15,8 +15,12 @@ use rustix::{
     io::Errno,
     mm::{MapFlags, ProtFlags},
 };
-use strongroom_memory::{Image, image};
-use strongroom_verify::{Algorithm, Digest, Hasher};
+use strongroom_memory::{Image, ProofError, image};
+use strongroom_verify::{
+    Algorithm, Digest, Hasher, PrivateKey, Scheme,
+    key::Kind,
+    signature::{Signature, TrustedKey},
+};
 use tempfile::TempDir;
 
 fn content(size: usize) -> Vec<u8> {
@@ -97,6 +101,70 @@ fn another_digest_gives_no_image() {
         .prove(&unasked)
         .unwrap_err();
     assert_eq!(error.code(), "checksum.mismatch");
+}
+
+/// A signature of these bytes, still to be held to them.
+fn signature(kind: Kind, scheme: Scheme, bytes: &[u8]) -> Signature {
+    let key = PrivateKey::generate(kind).unwrap();
+    let signature = key.sign_message(scheme, bytes).unwrap();
+    TrustedKey::Pem(key.public().clone())
+        .signature(&signature, None)
+        .unwrap()
+}
+
+#[test]
+fn a_signature_gives_an_image_and_a_wrong_one_none() {
+    let directory = TempDir::new().unwrap();
+    let bytes = content(1 << 20);
+    let path = file(&directory, &bytes);
+    for (kind, scheme, algorithm) in [
+        (Kind::P384, Scheme::Ecdsa, Algorithm::Sha384),
+        // Over the bytes themselves, which are those of the sealed image.
+        (Kind::Ed25519, Scheme::Ed25519, Algorithm::Sha256),
+    ] {
+        let right = signature(kind, scheme, &bytes);
+        let wrong = signature(kind, scheme, &bytes[1..]);
+        let digest = digest(algorithm, &bytes);
+        let (image, evidence) = read(&path, &[algorithm])
+            .prove_signed(&right, None)
+            .unwrap();
+        assert_eq!((image.digest(), evidence.digest), (digest, digest));
+        assert!(*image.map().unwrap() == bytes);
+        let error = read(&path, &[algorithm])
+            .prove_signed(&wrong, None)
+            .unwrap_err();
+        let ProofError::Signature(error) = error else {
+            panic!("{error}")
+        };
+        assert_eq!(error.code(), "signature.invalid");
+    }
+}
+
+#[test]
+fn a_signature_and_a_digest_both_have_to_hold() {
+    let directory = TempDir::new().unwrap();
+    let path = file(&directory, b"model");
+    let right = signature(Kind::P256, Scheme::Ecdsa, b"model");
+    let both = [Algorithm::Sha512, Algorithm::Sha256];
+    let sha512 = digest(Algorithm::Sha512, b"model");
+    let (image, evidence) = read(&path, &both)
+        .prove_signed(&right, Some(&sha512))
+        .unwrap();
+    assert_eq!(image.digest(), sha512);
+    assert_eq!(evidence.digest, digest(Algorithm::Sha256, b"model"));
+    let other = digest(Algorithm::Sha512, b"other");
+    let error = read(&path, &both)
+        .prove_signed(&right, Some(&other))
+        .unwrap_err();
+    assert!(matches!(error, ProofError::Digest(_)));
+    // A digest that was not computed fails closed, though the signature would be right.
+    let error = read(&path, &both[..1])
+        .prove_signed(&right, None)
+        .unwrap_err();
+    let ProofError::Signature(error) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(error.code(), "signature.incomplete");
 }
 
 #[test]

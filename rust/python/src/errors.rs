@@ -1,21 +1,28 @@
 //! The one conversion of errors: any crate's becomes the class that its code's prefix names.
 
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeSet, io, path::Path};
 
 use pyo3::{prelude::*, types::PyModule};
 use strongroom_gguf::Refusal;
 use strongroom_host::HostError;
-use strongroom_memory::SourceError;
+use strongroom_memory::{ProofError, SourceError};
 use strongroom_protocol::FaultCode;
-use strongroom_verify::{Digest, VerifyError, certificate, manifest, manifest::ManifestError};
+use strongroom_verify::{
+    Digest, KeyError, SignatureError, VerifyError,
+    certificate::CertificateError,
+    manifest::{self, ManifestError},
+};
 
 /// Codes that this crate adds, for what no crate below it can know.
 const CODES: &[&str] = &[
     "option.out_of_range",
+    "output.exists",
+    "output.unwritable",
     "prompt.invalid",
     "prompt.not_unicode",
     "request.no_resources",
     "settings.invalid",
+    "trust.no_key",
     "trust.no_proof",
 ];
 
@@ -23,6 +30,12 @@ const CODES: &[&str] = &[
 const UNSEEN: &[&str] = &[
     // Asks for more of the file, and gets it.
     "gguf.incomplete",
+    // Only where the kernel gives no random numbers.
+    "key.generation",
+    // Of a pass over the bytes, which is always made as the signature needs it.
+    "signature.incomplete",
+    // Only where the library fails; nothing that a caller gives is refused so.
+    "signature.unsigned",
     // What the signal handler or the callback raised is raised instead.
     "manifest.cancelled",
     "source.cancelled",
@@ -46,8 +59,10 @@ pub(crate) fn error_codes() -> Vec<&'static str> {
         strongroom_memory::CODES,
         strongroom_sandbox::CODES,
         strongroom_verify::CODES,
-        certificate::CODES,
         manifest::CODES,
+        strongroom_verify::certificate::CODES,
+        strongroom_verify::key::CODES,
+        strongroom_verify::signature::CODES,
     ]
     .into_iter()
     .flatten()
@@ -71,6 +86,8 @@ pub(crate) enum Error {
     Python(PyErr),
 }
 
+// Paths are shown escaped: a name may hold anything.
+#[allow(clippy::unnecessary_debug_formatting)]
 impl Error {
     /// An option of a request that can't be passed on.
     pub(crate) fn option(name: &str, reason: &str) -> Self {
@@ -128,6 +145,49 @@ impl Error {
         }
     }
 
+    /// A signature without a key that it is to be by.
+    pub(crate) fn no_key() -> Self {
+        Self::Core {
+            code: "trust.no_key",
+            message: "a signature alone proves nothing: anybody can sign".to_owned(),
+            next_step: "pass the public key of whom you trust as public_key=".to_owned(),
+        }
+    }
+
+    /// A file that is there already.
+    pub(crate) fn exists(path: &Path) -> Self {
+        Self::Core {
+            code: "output.exists",
+            message: format!("{path:?} exists, and is not overwritten"),
+            next_step: "name another file, or remove that one if nobody needs it".to_owned(),
+        }
+    }
+
+    /// A file that can't be written.
+    pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Self {
+        Self::Core {
+            code: "output.unwritable",
+            message: format!("can't write {path:?}: {error}"),
+            next_step: "name a file in a folder that exists and may be written to".to_owned(),
+        }
+    }
+
+    /// The same error, with the file that it is about.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Core {
+                code,
+                message,
+                next_step,
+            } => Self::Core {
+                code,
+                message: format!("{path:?}: {message}"),
+                next_step,
+            },
+            python @ Self::Python(_) => python,
+        }
+    }
+
     /// Nothing says that the file is the one that was meant.
     pub(crate) fn no_proof(found: &Digest) -> Self {
         Self::Core {
@@ -156,7 +216,26 @@ macro_rules! from_core {
     )*};
 }
 
-from_core!(HostError, ManifestError, Refusal, SourceError, VerifyError);
+from_core!(
+    CertificateError,
+    HostError,
+    KeyError,
+    ManifestError,
+    Refusal,
+    SignatureError,
+    SourceError,
+    VerifyError
+);
+
+impl From<ProofError> for Error {
+    fn from(error: ProofError) -> Self {
+        match error {
+            ProofError::Digest(error) => error.into(),
+            ProofError::Signature(error) => error.into(),
+            ProofError::Source(error) => error.into(),
+        }
+    }
+}
 
 impl From<PyErr> for Error {
     fn from(error: PyErr) -> Self {

@@ -8,13 +8,17 @@ use std::{
 use pyo3::{prelude::*, types::PyString};
 use strongroom_gguf::Policy;
 use strongroom_memory::{Source, SourceError, image, pipeline};
-use strongroom_verify::{Algorithm, Digest, VerifyError};
+use strongroom_verify::{
+    Algorithm, Digest, VerifyError,
+    signature::{Need, Signature},
+};
 
 use crate::{
     arguments,
     detach::{self, Caller},
     errors::Error,
     gguf::Header,
+    signature::{self, Evidence},
 };
 
 /// A model in sealed memory: its digest proved, its header through preflight.
@@ -25,6 +29,8 @@ pub(crate) struct Image {
     header: Py<Header>,
     #[pyo3(get)]
     verified: bool,
+    #[pyo3(get)]
+    evidence: Option<Py<Evidence>>,
     #[pyo3(get)]
     seconds: f64,
 }
@@ -41,14 +47,17 @@ impl Image {
     /// Reads a file once into sealed memory, hashing the very bytes that are kept.
     #[staticmethod]
     #[pyo3(
-        signature = (path, *, checksum, danger_unverified=false, allow_architectures=Vec::new(), size_limit=None, progress=None),
-        text_signature = "(path, *, checksum, danger_unverified=False, allow_architectures=(), size_limit=None, progress=None)"
+        signature = (path, *, checksum, danger_unverified=false, signature=None, public_key=None, hash=None, allow_architectures=Vec::new(), size_limit=None, progress=None),
+        text_signature = "(path, *, checksum, danger_unverified=False, signature=None, public_key=None, hash=None, allow_architectures=(), size_limit=None, progress=None)"
     )]
     fn load(
         py: Python<'_>,
         path: PathBuf,
         checksum: Option<&Bound<'_, PyString>>,
         danger_unverified: bool,
+        signature: Option<PathBuf>,
+        public_key: Option<PathBuf>,
+        hash: Option<&str>,
         allow_architectures: Vec<String>,
         size_limit: Option<&Bound<'_, PyAny>>,
         progress: Option<Py<PyAny>>,
@@ -58,38 +67,53 @@ impl Image {
         let size_limit = size_limit
             .map(|limit| arguments::integer("size_limit", limit, Error::setting))
             .transpose()?;
-        let (sealed, header) = detach::interruptible(py, progress, |caller| {
-            if expected.is_none() && !danger_unverified {
+        let claim = signature::Claim::new(&path, signature, public_key, hash)?;
+        let (sealed, evidence, header) = detach::interruptible(py, progress, |caller| {
+            // What proves the file is read before the file: it says what the one pass has to yield.
+            let signature = claim.map(signature::Claim::read).transpose()?;
+            if expected.is_none() && signature.is_none() && !danger_unverified {
                 return Err(Error::no_proof(&digest(&path, caller)?));
             }
-            let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-            let unproven = image::read(&path, &[algorithm], size_limit, &mut |done, total| {
+            let mut algorithms: Vec<Algorithm> = expected.iter().map(Digest::algorithm).collect();
+            if let Some(Need::Digest(algorithm)) = signature.as_ref().map(Signature::need)
+                && !algorithms.contains(&algorithm)
+            {
+                algorithms.push(algorithm);
+            }
+            let unproven = image::read(&path, &algorithms, size_limit, &mut |done, total| {
                 caller.progress(done, total)
             })?;
-            let sealed = match expected {
-                Some(expected) => unproven.prove(&expected)?,
-                None => unproven.danger_accept(),
+            let (sealed, evidence) = match (&signature, &expected) {
+                (Some(signature), expected) => {
+                    let (sealed, evidence) = unproven
+                        .prove_signed(signature, expected.as_ref())
+                        .map_err(|error| signature::refused(&path, error))?;
+                    (sealed, Some(evidence))
+                }
+                (None, Some(expected)) => (unproven.prove(expected)?, None),
+                (None, None) => (unproven.danger_accept(), None),
             };
-            let bytes = sealed.map().map_err(|error| SourceError::Io {
-                action: "map the image of",
-                path: path.clone(),
-                error,
-            })?;
+            let bytes = sealed
+                .map()
+                .map_err(|error| signature::unmapped(&path, error))?;
             let policy = Policy {
                 allow_architectures,
             };
             let header = strongroom_gguf::preflight(&bytes, sealed.len() as u64, &policy)?;
-            Ok::<_, Error>((sealed, header))
+            Ok::<_, Error>((sealed, evidence, header))
         })?;
         Ok(Self {
             sealed,
             header: Py::new(py, Header::from(header))?,
-            verified: expected.is_some(),
+            verified: expected.is_some() || evidence.is_some(),
+            evidence: evidence
+                .map(|evidence| Py::new(py, Evidence::from(evidence)))
+                .transpose()?,
             seconds: start.elapsed().as_secs_f64(),
         })
     }
 
-    /// In the checksum's algorithm, SHA-256 without one.
+    /// In the checksum's algorithm, without one in the signature's, else SHA-256.
     #[getter]
     fn digest(&self) -> String {
         self.sealed.digest().to_string()

@@ -13,12 +13,15 @@ mod arguments;
 mod detach;
 mod doctor;
 mod errors;
-mod files;
 mod gguf;
 mod image;
 mod inspect;
 mod manifest;
 mod model;
+mod output;
+mod passphrase;
+mod signature;
+mod signing;
 mod stream;
 
 /// The Rust core. Use `strongroom`, which puts words for people around it.
@@ -33,6 +36,8 @@ mod _core {
         inspect::{Inspection, inspect},
         manifest::{ManifestEvidence, sign_manifest, verify_manifest},
         model::{Layer, Model},
+        signature::{Evidence, verify_file},
+        signing::{generate_key, sign_file},
         stream::{Began, Finished, Piece, Stream},
     };
 }

@@ -5,10 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use pyo3::{
-    prelude::*,
-    types::{PyByteArray, PyBytes},
-};
+use pyo3::{prelude::*, types::PyByteArray};
+use strongroom_memory::Source;
 use strongroom_verify::{
     Algorithm, PrivateKey, PublicKey,
     certificate::{self, Chain, Roots},
@@ -20,7 +18,7 @@ use strongroom_verify::{
 };
 use zeroize::Zeroizing;
 
-use crate::{detach, errors::Error, files};
+use crate::{detach, errors::Error, output, passphrase::Passphrase};
 
 /// That a tree is what was signed.
 #[pyclass(frozen, get_all, module = "strongroom._core")]
@@ -91,17 +89,18 @@ pub(crate) fn verify_manifest(
         let mut ignored = ignoring(&ignore_paths)?;
         ignored.signature(&path, &signature);
         let bundle = |trust: &Trust<'_>| {
-            let bundle = files::read(&signature, LARGEST_BUNDLE)?;
-            Ok::<_, Error>(manifest::read(&bundle, trust)?)
+            let bundle = Source::read_small(&signature, LARGEST_BUNDLE)?;
+            manifest::read(&bundle, trust).map_err(|error| Error::from(error).in_file(&signature))
         };
         let verified = match public_key {
             Some(key) if certificates.is_empty() => {
-                let file = files::read(&key, key::LONGEST_FILE)?;
-                let key = PublicKey::from_pem(&file).map_err(ManifestError::Key)?;
+                let file = Source::read_small(&key, key::LONGEST_FILE)?;
+                let key =
+                    PublicKey::from_pem(&file).map_err(|error| Error::from(error).in_file(&key))?;
                 bundle(&Trust::Key(&key))?
             }
             None if !certificates.is_empty() => {
-                let roots = Roots::from_pem(&joined(&certificates)?).map_err(refused)?;
+                let roots = Roots::from_pem(&joined(&certificates)?)?;
                 bundle(&Trust::Certificate { roots: &roots, now })?
             }
             _ => return Err(Error::one_of("public_key", "certificates")),
@@ -117,40 +116,42 @@ pub(crate) fn verify_manifest(
     })
 }
 
-/// The bytes of a signed manifest of the directory or file at `path`.
+/// Signs the directory or file at `path`, and writes the manifest to `output`.
 #[pyfunction]
 #[pyo3(
-    signature = (path, *, private_key, passphrase=None, certificates=Vec::new(), algorithm="sha256", shard_size=None, allow_symlinks=false, ignore_paths=Vec::new(), signature=None, files=None, now=None, progress=None),
-    text_signature = "(path, *, private_key, passphrase=None, certificates=(), algorithm='sha256', shard_size=None, allow_symlinks=False, ignore_paths=(), signature=None, files=None, now=None, progress=None)"
+    signature = (path, *, private_key, output, passphrase=None, passphrase_file=None, certificates=Vec::new(), algorithm="sha256", shard_size=None, allow_symlinks=false, ignore_paths=Vec::new(), files=None, now=None, progress=None),
+    text_signature = "(path, *, private_key, output, passphrase=None, passphrase_file=None, certificates=(), algorithm='sha256', shard_size=None, allow_symlinks=False, ignore_paths=(), files=None, now=None, progress=None)"
 )]
 pub(crate) fn sign_manifest(
     py: Python<'_>,
     path: PathBuf,
     private_key: PathBuf,
+    output: PathBuf,
     passphrase: Option<&Bound<'_, PyByteArray>>,
+    passphrase_file: Option<PathBuf>,
     certificates: Vec<PathBuf>,
     algorithm: &str,
     shard_size: Option<u64>,
     allow_symlinks: bool,
     ignore_paths: Vec<String>,
-    signature: Option<PathBuf>,
     files: Option<Vec<String>>,
     now: Option<u64>,
     progress: Option<Py<PyAny>>,
-) -> Result<Py<PyBytes>, Error> {
+) -> Result<(), Error> {
     let now = time(now);
-    let passphrase = passphrase.map(taken).transpose()?;
+    let passphrase = Passphrase::take(passphrase, passphrase_file)?;
     let algorithm = Algorithm::ALL
         .into_iter()
         .find(|known| known.as_str() == algorithm)
-        .ok_or_else(|| Error::setting("algorithm", "is none of sha256, blake2b and blake3"))?;
-    let bundle = detach::interruptible(py, progress, |caller| {
-        let file = files::read(&private_key, key::LONGEST_FILE)?;
+        .ok_or_else(|| Error::option("algorithm", "is none of sha256, blake2b and blake3"))?;
+    detach::interruptible(py, progress, |caller| {
+        let file = Zeroizing::new(Source::read_small(&private_key, key::LONGEST_FILE)?);
+        let passphrase = passphrase.read()?;
         let key = PrivateKey::from_pem(&file, passphrase.as_ref().map(|bytes| bytes.as_slice()))
-            .map_err(ManifestError::Key)?;
+            .map_err(|error| Error::from(error).in_file(&private_key))?;
         let chain = match &certificates[..] {
             [] => None,
-            some => Some(Chain::from_pem(&joined(some)?).map_err(refused)?),
+            some => Some(Chain::from_pem(&joined(some)?)?),
         };
         let signing = match &chain {
             None => Signing::Key(&key),
@@ -161,9 +162,7 @@ pub(crate) fn sign_manifest(
             },
         };
         let mut ignored = ignoring(&ignore_paths)?;
-        if let Some(signature) = &signature {
-            ignored.signature(&path, signature);
-        }
+        ignored.signature(&path, &output);
         let names: Option<Vec<&str>> = files
             .as_ref()
             .map(|names| names.iter().map(String::as_str).collect());
@@ -178,9 +177,8 @@ pub(crate) fn sign_manifest(
         let bundle = manifest::sign(&path, &signing, &options, &mut |done, total| {
             caller.progress(done, total)
         })?;
-        Ok::<_, Error>(bundle)
-    })?;
-    Ok(PyBytes::new(py, &bundle).unbind())
+        output::create(&output, &bundle, output::PUBLIC)
+    })
 }
 
 /// Since 1970: as given, or by this machine's clock.
@@ -206,21 +204,11 @@ fn ignoring(paths: &[String]) -> Result<Ignored, ManifestError> {
 fn joined(paths: &[impl AsRef<Path>]) -> Result<Vec<u8>, Error> {
     let mut all = Vec::new();
     for path in paths {
-        all.extend_from_slice(&files::read(path.as_ref(), certificate::LONGEST_FILE)?);
+        all.extend_from_slice(&Source::read_small(
+            path.as_ref(),
+            certificate::LONGEST_FILE,
+        )?);
         all.push(b'\n');
     }
     Ok(all)
-}
-
-fn refused(error: certificate::CertificateError) -> ManifestError {
-    ManifestError::Certificate(error)
-}
-
-/// A passphrase, which is wiped where it came from.
-fn taken(passphrase: &Bound<'_, PyByteArray>) -> PyResult<Zeroizing<Vec<u8>>> {
-    let bytes = Zeroizing::new(passphrase.to_vec());
-    for index in 0..passphrase.len() {
-        passphrase.set_item(index, 0)?;
-    }
-    Ok(bytes)
 }

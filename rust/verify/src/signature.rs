@@ -32,7 +32,7 @@ mod evidence;
 pub mod minisign;
 mod trusted;
 
-pub use detached::sign;
+pub use detached::{need, sign};
 pub use error::{CODES, SignatureError};
 pub use evidence::{Evidence, Need, Seen};
 pub use trusted::{LONGEST_FILE, Signature, TrustedKey};

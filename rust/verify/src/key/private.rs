@@ -29,7 +29,7 @@ use crate::{Algorithm, Digest, Hasher, signature::SignatureError};
 const ROUNDS: u32 = 600_000;
 
 /// What a key file may ask for at most: seconds of work, and this much memory.
-const MOST_ROUNDS: u32 = 20_000_000;
+const MOST_ROUNDS: u32 = 5_000_000;
 const MOST_MEMORY: u64 = 256 << 20;
 
 /// What stands before the 32 bytes of an Ed25519 seed in PKCS#8.
@@ -341,7 +341,7 @@ fn decrypt(der: &[u8], passphrase: &[u8]) -> Result<PrivateKey, KeyError> {
     match &info.encryption_algorithm {
         EncryptionScheme::Pbes2(parameters) => match &parameters.kdf {
             Kdf::Pbkdf2(pbkdf2) if pbkdf2.iteration_count > MOST_ROUNDS => {
-                return costly("it asks for more than 20 million rounds of PBKDF2");
+                return costly("it asks for more than 5 million rounds of PBKDF2");
             }
             Kdf::Scrypt(scrypt) => {
                 let memory = 128u64

@@ -111,8 +111,12 @@ pub fn sign(
     }
 }
 
-/// What a signature by a key of this kind is over: the hash that is named, or the rule's.
-pub(super) fn need(kind: Kind, hash: Option<Algorithm>) -> Result<Need, SignatureError> {
+/// What a signature by a key of this kind is over: the hash that is named, or the
+/// [rule's](Kind::hash).
+///
+/// # Errors
+/// [`SignatureError::Hash`] where such a key signs no such digest.
+pub fn need(kind: Kind, hash: Option<Algorithm>) -> Result<Need, SignatureError> {
     match (kind.hash(), hash) {
         (None, None) => Ok(Need::Whole),
         (Some(by_rule), None) => Ok(Need::Digest(by_rule)),

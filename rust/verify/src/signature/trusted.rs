@@ -40,6 +40,14 @@ impl TrustedKey {
         }
     }
 
+    /// What a signature's file is called, behind the name of the file that it is of.
+    pub const fn suffix(&self) -> &'static str {
+        match self {
+            Self::Pem(_) => ".sig",
+            Self::Minisign(_) => ".minisig",
+        }
+    }
+
     /// Reads the file of a signature that is to be by this key. `hash` is what a detached signature
     /// by ECDSA or RSA is over; without it, that follows the [rule](crate::key::Kind::hash).
     ///

@@ -1,6 +1,8 @@
 //! The real tools, and what the tests sign.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod der;
+
 use std::{
     ffi::OsStr,
     fs,
