@@ -82,7 +82,7 @@ test: lint test-rust test-python ## Everything: lint, types, Rust and Python tes
 .PHONY: lint
 lint: $(venv)/.built
 	cargo fmt --all --check
-	STRONGROOM_WORKER=skip cargo clippy $(host_flags) --all-targets -- -D warnings
+	STRONGROOM_WORKER=skip cargo clippy $(host_flags) --features strongroom-python/panic-probe --all-targets -- -D warnings
 	cargo clippy $(worker_config) $(worker_flags) $(worker_crates) --all-targets -- -D warnings
 	$(install_deny)
 	cargo deny --log-level error check bans licenses sources
@@ -119,8 +119,12 @@ wheel: $(LIBCLANG_PATH)/libclang.so ## The wheel for publishing, with every inst
 	STRONGROOM_INSTRUCTION_SETS="avx2 avx512" maturin build --release --out dist
 
 .PHONY: fuzz
-fuzz: $(venv)/.installed ## Fuzz the parsers of untrusted bytes; SECONDS_EACH=60
+fuzz: $(venv)/.built ## Fuzz the parsers of untrusted bytes, SECONDS_EACH=60, and the worker with FLIPS=2000
+	$(install_nextest)
 	$(MAKE) -C rust/fuzz
+	seed=$${SEED:-$$RANDOM}; echo "flipped with SEED=$$seed"; \
+	STRONGROOM_FLIPS=$${FLIPS:-2000} STRONGROOM_SEED=$$seed \
+	    cargo nextest run $(worker_config) --locked --cargo-profile worker -p strongroom-worker flips
 
 .PHONY: memcheck
 memcheck: ## The unsafe code of rust/memory under valgrind (Debian's package valgrind)

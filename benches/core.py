@@ -40,7 +40,9 @@ class Answer:
 
     tokens_per_second: float
     first_token_seconds: float
-    parent_cpu_per_token: float
+    parent_cpu: float
+    tokens: int
+    pieces: int
 
 
 def stream(router: strongroom.Router) -> Answer:
@@ -48,16 +50,17 @@ def stream(router: strongroom.Router) -> Answer:
     before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.perf_counter()
     first = 0.0
-    counted = at_first = 0
+    counted = at_first = pieces = 0
     for piece in router.stream(PROMPT, raw=True, model=MODEL, max_tokens=TOKENS, temperature=0):
         if not first:
             first = time.perf_counter()
             at_first = piece.tokens
         counted += piece.tokens
+        pieces += 1
     end = time.perf_counter()
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Answer((counted - at_first) / (end - first), first - start, cpu / counted)
+    return Answer((counted - at_first) / (end - first), first - start, cpu, counted, pieces)
 
 
 def show(measurements: list[Measurement], asides: list[tuple[str, str]], console: Console) -> None:
@@ -161,7 +164,7 @@ def measure(path: Path, console: Console) -> tuple[list[Measurement], list[tuple
                     progress=progress,
                 )
             )
-            costs = [answer.parent_cpu_per_token * 1e6 for answer in answers]
+            costs = [answer.parent_cpu / answer.tokens * 1e6 for answer in answers]
             measurements.append(fixed("parent's CPU per streamed token", costs, 50.0, "µs", 1.0))
             private, bare_private = anonymous_bytes(info.pid), anonymous_bytes(bare.process.pid)
             measurements.append(
@@ -176,6 +179,11 @@ def measure(path: Path, console: Console) -> tuple[list[Measurement], list[tuple
             ("load: open to image", f"{info.image_seconds * 1e3:.0f} ms"),
             ("load: worker started and locked in", f"{info.lock_seconds * 1e3:.1f} ms"),
             ("load: llama.cpp's parsing and context", f"{info.load_seconds * 1e3:.0f} ms"),
+            ("tokens a piece", f"{statistics.median(a.tokens / a.pieces for a in answers):.1f}"),
+            (
+                "parent's CPU a piece",
+                f"{statistics.median(a.parent_cpu / a.pieces for a in answers) * 1e6:.0f} µs",
+            ),
             ("first token of the first request", f"{cold.first_token_seconds * 1e3:.0f} ms"),
             ("first token after the worker was killed", f"{replaced(router, info) * 1e3:.0f} ms"),
         ]

@@ -97,11 +97,11 @@ def smol() -> Model:
 
 
 def settings(**sandboxing: str | int) -> Settings:
-    """One core each: tests run side by side."""
+    """One core each: tests run side by side. A piece for every token, so that streams can be cut short."""
     options: dict[str, str | int] = {"cpu_limit": 1, "memory_limit": "1GB", "timeout": "60s", **sandboxing}
     return Settings(
         security=Security(sandboxing=Sandboxing(**options)),  # type: ignore[arg-type]
-        limits=Limits(concurrent_requests=256),
+        limits=Limits(concurrent_requests=256, piece_interval=0),
     )
 
 

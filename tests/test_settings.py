@@ -85,6 +85,9 @@ def test_what_nothing_enforces_yet_raises_and_says_so(
         (Limits, {"concurrent_requests": 0}, "concurrent_requests must be"),
         (Limits, {"concurrent_requests": 10**6}, "concurrent_requests must be"),
         (Limits, {"load_timeout": -1}, "load_timeout must be"),
+        (Limits, {"piece_interval": -1}, "piece_interval must be"),
+        (Limits, {"piece_interval": False}, "piece_interval must be"),
+        (Limits, {"piece_interval": "often"}, "piece_interval must be"),
     ],
 )
 def test_a_value_that_cannot_be_read_raises_and_names_the_option(

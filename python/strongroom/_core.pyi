@@ -29,6 +29,7 @@ __all__ = [
     "error_codes",
     "generate_key",
     "inspect",
+    "rehearse",
     "sign_file",
     "sign_manifest",
     "verify_file",
@@ -186,6 +187,14 @@ def generate_key(
 
 def doctor() -> list[Capability]:
     """What this machine can enforce."""
+
+def rehearse(directory: str) -> list[Layer]:
+    """What a worker finds in force around itself here, before it would parse a model.
+
+    `directory` holds the workers. The filter for serving follows the loading, and isn't in force.
+
+    Raises SandboxError, WorkerError.
+    """
 
 @final
 class Capability:
@@ -439,11 +448,13 @@ class Model:
         stop: Sequence[str],
         max_tokens: int | None,
         timeout: float,
+        piece_interval: float | None,
     ) -> Stream:
         """Asks for a continuation of text, or an answer to messages of (role, content, name).
 
         Returns at once; what the worker refuses is raised by the stream. `timeout` in seconds is
-        bounded by the model's `request_timeout`.
+        bounded by the model's `request_timeout`. Between two pieces lie `piece_interval` seconds at
+        least; with None the answer is one piece, or a few where it is long.
 
         Raises OptionError, PromptError, RequestError, WorkerError.
         """

@@ -129,6 +129,9 @@ class Limits(Options):
     """Requests that one model holds at once, the one that decodes included; more are refused."""
     load_timeout: str | float = "120s"
     """From a worker's start to its model being ready."""
+    piece_interval: str | float = "40ms"
+    """Between two pieces of a stream at least, the first one not counted: each piece wakes Python, which
+    costs more than its bytes. 0 is a piece for every token that has text."""
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -136,11 +139,19 @@ class Limits(Options):
             whole("context_length", self.context_length, MAX_CONTEXT)
         whole("concurrent_requests", self.concurrent_requests, MAX_REQUESTS)
         seconds_of("load_timeout", self.load_timeout)
+        _ = self.piece_interval_seconds
 
     @property
     def load_timeout_seconds(self) -> float:
         """`load_timeout` in seconds."""
         return seconds_of("load_timeout", self.load_timeout)
+
+    @property
+    def piece_interval_seconds(self) -> float:
+        """`piece_interval` in seconds."""
+        if self.piece_interval == 0 and not isinstance(self.piece_interval, bool):
+            return 0.0
+        return seconds_of("piece_interval", self.piece_interval)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from strongroom import (
     Limits,
     LoadError,
     OptionError,
+    Piece,
     RequestError,
     Router,
+    Sampling,
     SandboxError,
     Sandboxing,
     Security,
@@ -23,7 +26,8 @@ from strongroom import (
     WorkerError,
     _core,
 )
-from strongroom.backends.local import WORKERS
+from strongroom.backends.backend import Began, Finished
+from strongroom.backends.local import WORKERS, Local
 from tests.conftest import Model, settings
 from tests.files import OTHER, of_another_architecture
 from tests.router.test_deaths import fake
@@ -224,3 +228,53 @@ def test_workers_of_one_model_share_the_pages_of_its_image(smol: Model) -> None:
         ]
         assert mapping
         assert all(line.split()[1] == "r--s" for line in mapping)
+
+
+def pieces_of(router: Router) -> tuple[list[int], str]:
+    """The tokens of each piece, and the text."""
+    pieces = list(router.stream("the", raw=True, max_tokens=32, temperature=0, logit_bias=ON))
+    return [piece.tokens for piece in pieces], "".join(piece.text for piece in pieces)
+
+
+def test_piece_interval_holds_pieces_together(tiny: Model) -> None:
+    answers = []
+    for interval in (0, "1h"):
+        limits = Limits(concurrent_requests=256, piece_interval=interval)
+        with Router(replace(settings(), limits=limits)) as router:
+            router.load("tiny", tiny.path, checksum=tiny.checksum)
+            answers.append(pieces_of(router))
+    (each, text), (held, same) = answers
+    assert len(each) > 2
+    # The first text at once, the rest at the end.
+    assert held == [each[0], sum(each) - each[0]]
+    assert same == text
+
+
+def test_a_whole_answer_wakes_its_reader_once(tiny: Model) -> None:
+    image = _core.Image.load(str(tiny.path), checksum=tiny.checksum)
+    local = Local("tiny", str(tiny.path), image, settings(), context_length=None, chat_template=None)
+    try:
+        generation = local.generate("the", Sampling(max_tokens=32, logit_bias=ON), None, whole=True)
+        events = [generation.next()]
+        while not isinstance(events[-1], Finished):
+            events.append(generation.next())
+        pieces = [event for event in events if isinstance(event, Piece)]
+        assert len(pieces) == 2
+        assert isinstance(events[0], Began)
+    finally:
+        local.close()
+
+
+def test_a_rehearsal_without_a_worker_to_start(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError) as caught:
+        _core.rehearse(str(tmp_path))
+    assert caught.value.code == "worker.not_started"
+
+
+def test_a_rehearsal_of_a_worker_that_says_nothing(tmp_path: Path) -> None:
+    worker = tmp_path / "strongroom-worker-avx2"
+    worker.write_text("#!/bin/sh\nexit 3\n")
+    worker.chmod(0o755)
+    with pytest.raises(WorkerError) as caught:
+        _core.rehearse(str(tmp_path))
+    assert caught.value.code == "worker.exited"

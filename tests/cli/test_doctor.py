@@ -1,6 +1,11 @@
 import json
+from pathlib import Path
+
+import pytest
+import typer
 
 import strongroom as package
+from strongroom.cli import doctor
 from tests.cli.commands import strongroom
 from tests.conftest import Model
 
@@ -12,6 +17,7 @@ def test_a_table() -> None:
     assert run.returncode == 0
     for name in NAMES:
         assert name in run.stdout
+    assert "The sandbox around a worker before it loads a model: 15 of 15 layers in force" in run.stdout
 
 
 def test_json() -> None:
@@ -19,7 +25,11 @@ def test_json() -> None:
     machine = json.loads(run.stdout)
     assert {row["name"] for row in machine["capabilities"]} >= NAMES
     assert {row["ok"] for row in machine["capabilities"]} <= {True, False, None}
-    assert machine["sandbox"] is None
+    layers = {layer["name"]: layer["state"] for layer in machine["sandbox"]}
+    # The sixteenth, the filter for serving, follows the loading of a model.
+    assert len(layers) == 15
+    assert set(layers.values()) == {"in_force"}
+    assert "seccomp_load" in layers
 
 
 def test_with_a_model_it_reports_the_sandbox(tiny: Model) -> None:
@@ -48,3 +58,15 @@ def test_help_names_the_commands_and_exit_codes() -> None:
     assert run.returncode == 0
     for word in ("run", "inspect", "doctor", "130"):
         assert word in run.stdout
+
+
+def test_a_worker_that_cannot_start_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("strongroom.cli.doctor.WORKERS", tmp_path)
+    with pytest.raises(typer.Exit) as caught:
+        doctor.doctor()
+    assert caught.value.exit_code == 1
+    shown = capsys.readouterr()
+    assert "landlock" in shown.out
+    assert "[worker.not_started]" in shown.err

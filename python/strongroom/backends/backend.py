@@ -54,11 +54,17 @@ class Backend(Protocol):
         """Describe the model, and what serves it now."""
 
     def generate(
-        self, prompt: str | Sequence[Message], sampling: Sampling, timeout: str | float | None
+        self,
+        prompt: str | Sequence[Message],
+        sampling: Sampling,
+        timeout: str | float | None,
+        *,
+        whole: bool,
     ) -> Generation:
         """Ask for a continuation of text, or for an answer to messages; returns at once.
 
-        `timeout` None is the longest that the settings allow.
+        `timeout` None is the longest that the settings allow. A `whole` answer comes in one piece, at its
+        end, or in a few where it is long; any other as it is decoded.
         """
 
     def tokenize(self, text: str) -> list[int]:

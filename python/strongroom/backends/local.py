@@ -96,6 +96,7 @@ class Local:
         self._image = image
         self._isolation = security.isolation
         self._timeout = security.sandboxing.timeout_seconds
+        self._piece_interval = settings.limits.piece_interval_seconds
         if security.isolation == "danger-none":
             logger.warning('%r runs with isolation="danger-none": no layer of the sandbox is in force', name)
         self._model = _core.Model.start(
@@ -150,7 +151,12 @@ class Local:
         )
 
     def generate(
-        self, prompt: str | Sequence[Message], sampling: Sampling, timeout: str | float | None
+        self,
+        prompt: str | Sequence[Message],
+        sampling: Sampling,
+        timeout: str | float | None,
+        *,
+        whole: bool,
     ) -> LocalGeneration:
         """Ask the worker; returns at once."""
         return LocalGeneration(
@@ -168,6 +174,7 @@ class Local:
                 stop=list(sampling.stop),
                 max_tokens=sampling.max_tokens,
                 timeout=self._seconds(timeout),
+                piece_interval=None if whole else self._piece_interval,
             )
         )
 

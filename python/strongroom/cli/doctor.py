@@ -1,14 +1,16 @@
 """`strongroom doctor`: what this machine can enforce."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from strongroom import _core
+from strongroom.backends.local import WORKERS
 from strongroom.cli.loading import Load, loaded, sandbox_table, summary
-from strongroom.cli.terminal import note, plain, tables, write_json
+from strongroom.cli.terminal import note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
-from strongroom.results import ModelInfo
+from strongroom.errors import StrongroomError
 from strongroom.settings import Security, Settings
 
 __all__ = ["doctor"]
@@ -29,41 +31,57 @@ def doctor(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Show what this machine can enforce; with a MODEL also what is in force around it."""
+    """Show what this machine can enforce, and what is in force around a worker, with or without a MODEL."""
     capabilities = _core.doctor()
-    info = None if model is None else started(model, checksum)
+    sandbox = started(model, checksum) if model is not None else rehearsed()
+    layers = [] if isinstance(sandbox, StrongroomError) else sandbox
     if json:
-        write_json(json_of_machine(capabilities, info))
-        return
+        write_json(json_of_machine(capabilities, layers))
+    else:
+        show(capabilities)
+        around = "a worker before it loads a model" if model is None else plain(model).plain
+        if layers:
+            tables().print(f"\nThe sandbox around {around}: {summary(layers)}", soft_wrap=True)
+            tables().print(sandbox_table(layers))
+    if isinstance(sandbox, StrongroomError):
+        report(sandbox)
+        raise typer.Exit(1)
+
+
+def show(capabilities: Sequence[_core.Capability]) -> None:
+    """Print what the machine has."""
     table = empty_table("What this machine can enforce")
     for column in ("capability", "value", "enough", "detail"):
         table.add_column(column)
     for row in capabilities:
         verdict, style = VERDICTS[row.ok]
         table.add_row(plain(row.name), plain(row.value), plain(verdict, style), plain(row.detail, "dim"))
-    console = tables()
-    console.print(table)
-    if info is not None:
-        console.print(f"\nThe sandbox around {plain(model).plain}: {summary(info.sandbox)}", soft_wrap=True)
-        console.print(sandbox_table(info.sandbox))
+    tables().print(table)
     if any(row.ok is False for row in capabilities):
         note("note:", 'a "no" rules out isolation="maximum", or every isolation; its detail says which')
 
 
-def started(model: str, checksum: str | None) -> ModelInfo:
+def rehearsed() -> Sequence[_core.Layer] | StrongroomError:
+    """Start a worker, with the defaults, that locks itself in and is ended; or say why that failed."""
+    try:
+        return _core.rehearse(str(WORKERS))
+    except StrongroomError as error:
+        return error
+
+
+def started(model: str, checksum: str | None) -> Sequence[_core.Layer]:
     """Start a worker of a model, with the defaults, and end it."""
     with loaded(Load(model, Settings(security=Security()), checksum), quiet=True) as (_, info, _):
-        return info
+        return info.sandbox
 
 
-def json_of_machine(capabilities: list[_core.Capability], info: ModelInfo | None) -> dict[str, Any]:
+def json_of_machine(
+    capabilities: Sequence[_core.Capability], sandbox: Sequence[_core.Layer]
+) -> dict[str, list[dict[str, Any]]]:
     """Return what was found for programs."""
-    rows = [
-        {"name": row.name, "value": row.value, "ok": row.ok, "detail": row.detail} for row in capabilities
-    ]
-    return {"capabilities": rows, "sandbox": None if info is None else json_of_sandbox(info)}
-
-
-def json_of_sandbox(info: ModelInfo) -> list[dict[str, str]]:
-    """Return the sandbox's report for programs."""
-    return [{"name": layer.name, "state": layer.state, "detail": layer.detail} for layer in info.sandbox]
+    return {
+        "capabilities": [
+            {"name": row.name, "value": row.value, "ok": row.ok, "detail": row.detail} for row in capabilities
+        ],
+        "sandbox": [{"name": layer.name, "state": layer.state, "detail": layer.detail} for layer in sandbox],
+    }

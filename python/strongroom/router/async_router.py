@@ -94,7 +94,10 @@ class AsyncRouter:
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
         """Do what `Router.chat` does; cancelled, it stops the decoding."""
-        async with self.stream(prompt, model=model, timeout=timeout, **sampling) as stream:
+        begun = begin(
+            self._registry, prompt, raw=False, model=model, timeout=timeout, options=sampling, whole=True
+        )
+        async with AsyncStream(*begun) as stream:
             return await stream.read()
 
     async def complete(
@@ -106,7 +109,10 @@ class AsyncRouter:
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
         """Do what `Router.complete` does; cancelled, it stops the decoding."""
-        async with self.stream(prompt, raw=True, model=model, timeout=timeout, **sampling) as stream:
+        begun = begin(
+            self._registry, prompt, raw=True, model=model, timeout=timeout, options=sampling, whole=True
+        )
+        async with AsyncStream(*begun) as stream:
             return await stream.read()
 
     def stream(

@@ -26,12 +26,14 @@ def begin(
     model: str | None,
     timeout: str | float | None,
     options: SamplingOptions,
+    whole: bool = False,
 ) -> Begun:
     """Check everything, choose the model and ask it; returns at once.
 
-    A `raw` prompt is text to continue, any other a conversation to answer.
+    A `raw` prompt is text to continue, any other a conversation to answer. A `whole` answer comes at its
+    end.
     """
     name, backend = registry.get(model)
     sampling = Sampling.of(options)
     checked = plain_text(prompt) if raw else conversation(prompt)
-    return Begun(backend.generate(checked, sampling, timeout), name, sampling.seed)
+    return Begun(backend.generate(checked, sampling, timeout, whole=whole), name, sampling.seed)

@@ -105,7 +105,10 @@ class Router:
 
         Raises PromptError, TemplateError, OptionError, RequestError, WorkerError, RouterError.
         """
-        with self.stream(prompt, model=model, timeout=timeout, **sampling) as stream:
+        begun = begin(
+            self._registry, prompt, raw=False, model=model, timeout=timeout, options=sampling, whole=True
+        )
+        with Stream(*begun) as stream:
             return stream.read()
 
     def complete(
@@ -120,7 +123,10 @@ class Router:
 
         Raises PromptError, OptionError, RequestError, WorkerError, RouterError.
         """
-        with self.stream(prompt, raw=True, model=model, timeout=timeout, **sampling) as stream:
+        begun = begin(
+            self._registry, prompt, raw=True, model=model, timeout=timeout, options=sampling, whole=True
+        )
+        with Stream(*begun) as stream:
             return stream.read()
 
     def stream(

@@ -2,8 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -50,18 +48,10 @@ class BaseStream:
             self._generation = None
         return piece
 
-    @contextmanager
-    def _reader(self) -> Iterator[None]:
-        """Be the one who reads; whatever ends that early, Ctrl-C and cancellation too, ends the request."""
+    def _begin_reading(self) -> None:
+        """Be the one who reads."""
         if not self._reading.acquire(blocking=False):
             raise RequestError("request.already_read", "another thread or task is reading this stream")
-        try:
-            yield
-        except BaseException:  # a traceback would keep the request alive
-            self._drop()
-            raise
-        finally:
-            self._reading.release()
 
     def _drop(self) -> None:
         """Stop decoding, if it goes on."""
@@ -82,11 +72,17 @@ class Stream(BaseStream):
 
     def __next__(self) -> Piece:
         """Wait for the next piece."""
-        with self._reader():
+        self._begin_reading()
+        try:
             while (generation := self._generation) is not None:
                 piece = self._take(generation.next())
                 if piece is not None:
                     return piece
+        except BaseException:  # Ctrl-C too; a traceback would keep the request alive
+            self._drop()
+            raise
+        finally:
+            self._reading.release()
         raise StopIteration
 
     def read(self) -> Completion:
@@ -123,13 +119,19 @@ class AsyncStream(BaseStream):
 
     async def __anext__(self) -> Piece:
         """Wait for the next piece."""
-        with self._reader():
+        self._begin_reading()
+        try:
             while (generation := self._generation) is not None:
                 event = generation.poll()
                 if event is None:
                     await readable(generation.fileno())
                 elif (piece := self._take(event)) is not None:
                     return piece
+        except BaseException:  # cancellation too; a traceback would keep the request alive
+            self._drop()
+            raise
+        finally:
+            self._reading.release()
         raise StopAsyncIteration
 
     async def read(self) -> Completion:

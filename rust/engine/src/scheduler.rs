@@ -148,7 +148,7 @@ impl Scheduler {
                 self.erasable = true;
             }
             Err(error) => {
-                refuse(sequence.request(), &error, events);
+                sequence.fail(&error, events);
                 self.erasable = true;
             }
         }
@@ -180,7 +180,7 @@ impl Scheduler {
     fn drop_late(&mut self, events: &mut Vec<Event>) {
         let now = Instant::now();
         if let Some(sequence) = self.active.take_if(|active| active.is_late(now)) {
-            refuse(sequence.request(), &EngineError::Deadline, events);
+            sequence.fail(&EngineError::Deadline, events);
             self.erasable = true;
         }
         self.queue.retain(|waiting| {
@@ -225,13 +225,15 @@ impl Scheduler {
             sampler,
             stops: order.stop.into_iter().map(|stop| stop.0).collect(),
             max_tokens: order.max_tokens.unwrap_or(room).min(room),
+            piece_interval: Duration::from_millis(order.piece_interval_ms.into()),
             queued: began.saturating_duration_since(arrived),
             began,
         }))
     }
 }
 
-fn refuse(request: u64, error: &EngineError, events: &mut Vec<Event>) {
+/// Ends a request with an error.
+pub(crate) fn refuse(request: u64, error: &EngineError, events: &mut Vec<Event>) {
     events.push(Event::Refused {
         request,
         fault: error.fault(),

@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use strongroom_protocol::{Event, FinishReason, Finished};
 
-use crate::{Context, EngineError, Sampler, Text, Token, Vocabulary, context::CHUNK};
+use crate::{
+    Context, EngineError, Sampler, Text, Token, Vocabulary, context::CHUNK, scheduler::refuse,
+};
+
+/// Bytes of text that are sent whenever the last piece was.
+const LONGEST_PIECE: usize = 1 << 10;
 
 /// A request that has left the queue: its prompt is being read, then its answer decoded.
 #[derive(Debug)]
@@ -17,8 +22,12 @@ pub(crate) struct Sequence {
     text: Text,
     max_tokens: u32,
     completion_tokens: u32,
-    /// Tokens decoded since the last piece.
+    piece_interval: Duration,
+    /// Text decoded since the last piece, and its tokens.
+    held: String,
     unsent: u32,
+    /// When the last piece was sent.
+    sent: Option<Instant>,
     queued: Duration,
     began: Instant,
     first_logits: Option<Instant>,
@@ -33,6 +42,7 @@ pub(crate) struct Beginning {
     pub(crate) sampler: Sampler,
     pub(crate) stops: Vec<String>,
     pub(crate) max_tokens: u32,
+    pub(crate) piece_interval: Duration,
     pub(crate) queued: Duration,
     pub(crate) began: Instant,
 }
@@ -47,7 +57,10 @@ impl Sequence {
             text: Text::new(beginning.stops),
             max_tokens: beginning.max_tokens,
             completion_tokens: 0,
+            piece_interval: beginning.piece_interval,
+            held: String::new(),
             unsent: 0,
+            sent: None,
             queued: beginning.queued,
             began: beginning.began,
             first_logits: None,
@@ -87,8 +100,8 @@ impl Sequence {
         }
         self.completion_tokens += 1;
         self.unsent += 1;
-        let text = self.text.push(&vocabulary.piece(token));
-        self.send(text, events);
+        self.held += &self.text.push(&vocabulary.piece(token));
+        self.send_if_due(events);
         if self.text.stopped() {
             return Ok(Some(FinishReason::StopString));
         }
@@ -101,8 +114,8 @@ impl Sequence {
 
     /// Sends what was held back, then the end.
     pub(crate) fn finish(mut self, reason: FinishReason, events: &mut Vec<Event>) {
-        let rest = self.text.finish();
-        self.send(rest, events);
+        self.held += &self.text.finish();
+        self.send(events);
         let now = Instant::now();
         let first_logits = self.first_logits.unwrap_or(now);
         events.push(Event::Finished(Box::new(Finished {
@@ -115,14 +128,30 @@ impl Sequence {
         })));
     }
 
-    fn send(&mut self, text: String, events: &mut Vec<Event>) {
-        if !text.is_empty() {
-            events.push(Event::Piece {
-                request: self.request,
-                text: text.into(),
-                tokens: std::mem::take(&mut self.unsent),
-            });
+    /// Sends what is held, then why the rest can't come.
+    pub(crate) fn fail(mut self, error: &EngineError, events: &mut Vec<Event>) {
+        self.send(events);
+        refuse(self.request, error, events);
+    }
+
+    fn send_if_due(&mut self, events: &mut Vec<Event>) {
+        let due = |sent: Instant| sent.elapsed() >= self.piece_interval;
+        if self.held.len() >= LONGEST_PIECE || self.sent.is_none_or(due) {
+            self.send(events);
         }
+    }
+
+    /// Sends what is held, if it is anything.
+    fn send(&mut self, events: &mut Vec<Event>) {
+        if self.held.is_empty() {
+            return;
+        }
+        self.sent = Some(Instant::now());
+        events.push(Event::Piece {
+            request: self.request,
+            text: std::mem::take(&mut self.held).into(),
+            tokens: std::mem::take(&mut self.unsent),
+        });
     }
 }
 

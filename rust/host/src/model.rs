@@ -257,6 +257,7 @@ mod tests {
             max_tokens: None,
             stop: Vec::new(),
             timeout_ms: 1,
+            piece_interval_ms: 0,
         }
     }
 

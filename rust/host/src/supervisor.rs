@@ -43,12 +43,12 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(desk: Arc<Desk>, image: Image, config: Config, machine: &Machine) -> Self {
         let cores = Cores::choose(&machine.cores, config.cores);
-        let threads = cores.numbers().len().min(machine.cores_free()).max(1);
+        let threads = threads(&cores, machine);
         Self {
             image,
             config,
             cores,
-            threads: u32::try_from(threads).unwrap_or(1),
+            threads,
             waiting: Waiting::new(desk),
         }
     }
@@ -118,26 +118,8 @@ impl Supervisor {
         let image = self.image.reopen().map_err(not_started)?;
         let (connection, of_worker) = Connection::pair().map_err(not_started)?;
         let process = Process::spawn(&self.config.executable, of_worker, image)?;
-        let start = self.start();
+        let start = start(&self.config, &self.cores, self.threads);
         Ok(Session::new(&self.config, &mut self.waiting, process, connection, start)?.run())
-    }
-
-    fn start(&self) -> Start {
-        let config = &self.config;
-        let load_seconds = config.load_timeout.as_secs().saturating_add(1);
-        Start {
-            version: VERSION,
-            isolation: config.isolation,
-            limits: Limits {
-                address_space: config.address_space,
-                cores: self.cores.numbers().to_vec(),
-                threads: self.threads,
-                load_cpu_seconds: load_seconds.saturating_mul(u64::from(self.threads)),
-            },
-            context_length: config.context_length,
-            chat_template: config.chat_template.clone(),
-            concurrent_requests: config.concurrent_requests,
-        }
     }
 
     /// Without a worker for `length`, where what waits for too long ends with `late`; says whether
@@ -165,6 +147,30 @@ impl Supervisor {
             // An interruption or error only makes it look again.
             let _ = poll(&mut fds, timeout.as_ref());
         }
+    }
+}
+
+/// Compute threads: one per core that is really free, at least one.
+pub(crate) fn threads(cores: &Cores, machine: &Machine) -> u32 {
+    let threads = cores.numbers().len().min(machine.cores_free()).max(1);
+    u32::try_from(threads).unwrap_or(1)
+}
+
+/// The first order to a worker.
+pub(crate) fn start(config: &Config, cores: &Cores, threads: u32) -> Start {
+    let load_seconds = config.load_timeout.as_secs().saturating_add(1);
+    Start {
+        version: VERSION,
+        isolation: config.isolation,
+        limits: Limits {
+            address_space: config.address_space,
+            cores: cores.numbers().to_vec(),
+            threads,
+            load_cpu_seconds: load_seconds.saturating_mul(u64::from(threads)),
+        },
+        context_length: config.context_length,
+        chat_template: config.chat_template.clone(),
+        concurrent_requests: config.concurrent_requests,
     }
 }
 

@@ -2,15 +2,12 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::{
-    fs::{MemfdFlags, Mode, OFlags},
-    io::Errno,
-};
+use rustix::io::Errno;
 use strongroom_verify::{
     Algorithm, Digest, VerifyError,
     signature::{Evidence, Need, Seen, Signature},
@@ -18,7 +15,7 @@ use strongroom_verify::{
 
 use crate::{
     Mapping, ProofError, Source, SourceError,
-    mapping::IMMUTABLE,
+    filling::{Filling, reopen},
     pipeline::{self, Progress},
     room,
     source::io_error,
@@ -60,25 +57,33 @@ pub fn read(
         return Err(too_large(available));
     }
     let length = usize::try_from(size).map_err(|_| too_large(usize::MAX as u64))?;
-    let memory = create().map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
+    let mut filling = Filling::new(length)
+        .map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
     let digests = pipeline::run(&mut source, algorithms, progress, |chunk| {
-        write_all(memory.as_fd(), chunk).map_err(|errno| match errno {
+        filling.write(chunk).map_err(|errno| match errno {
             Errno::NOMEM | Errno::NOSPC => too_large(room::available().unwrap_or_default()),
             errno => io_error("fill memory from", path.to_owned(), errno),
         })
     })?;
-    rustix::fs::fcntl_add_seals(&memory, IMMUTABLE)
+    let memory = filling
+        .seal()
         .map_err(|errno| io_error("seal the image of", path.to_owned(), errno))?;
-    // From here on there is no descriptor that could write; kernels before 6.7 also refuse to map
-    // sealed memory through one.
-    let memory = reopen(memory.as_fd())
-        .map_err(|errno| io_error("reopen the image of", path.to_owned(), errno))?;
     Ok(Unproven {
         memory,
         length,
         digests,
         path: path.to_owned(),
     })
+}
+
+/// A sealed image of a single byte, for a worker that is ended before it parses any.
+///
+/// # Errors
+/// The kernel's, where descriptors or memory run out or `/proc` is not mounted.
+pub fn blank() -> io::Result<OwnedFd> {
+    let mut filling = Filling::new(1)?;
+    filling.write(&[0])?;
+    Ok(filling.seal()?)
 }
 
 /// A sealed image that nobody has held to a proof yet; its bytes can't be reached.
@@ -201,35 +206,4 @@ impl Image {
     pub fn reopen(&self) -> io::Result<OwnedFd> {
         Ok(reopen(self.memory.as_fd())?)
     }
-}
-
-/// Anonymous memory that can be sealed and, where the kernel knows the flag, never executed.
-fn create() -> Result<OwnedFd, Errno> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    match rustix::fs::memfd_create(c"strongroom-image", flags | MemfdFlags::NOEXEC_SEAL) {
-        // Before Linux 6.3.
-        Err(Errno::INVAL) => rustix::fs::memfd_create(c"strongroom-image", flags),
-        result => result,
-    }
-}
-
-/// A new, read-only open file description of `memory`.
-fn reopen(memory: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(
-        format!("/proc/self/fd/{}", memory.as_raw_fd()),
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-}
-
-fn write_all(memory: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        match rustix::io::write(memory, bytes) {
-            Ok(0) => return Err(Errno::NOSPC),
-            Ok(n) => bytes = &bytes[n..],
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }

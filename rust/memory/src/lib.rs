@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod error;
+mod filling;
 pub mod image;
 mod mapping;
 pub mod pipeline;

@@ -88,6 +88,34 @@ fn bytes_and_digests_at_every_edge_of_a_chunk() {
     }
 }
 
+/// Huge pages are made in batches of 64 MiB before their bytes come; the rest is small pages.
+#[test]
+fn bytes_at_every_edge_of_a_huge_page() {
+    const HUGE: usize = 2 << 20;
+    const BATCH: usize = 32 * HUGE;
+    let bytes = content(BATCH + 2 * HUGE + 1);
+    for size in [
+        HUGE - 1,
+        HUGE,
+        HUGE + 1,
+        3 * HUGE - 1,
+        BATCH - 1,
+        BATCH,
+        BATCH + 1,
+        BATCH + HUGE,
+        BATCH + 2 * HUGE + 1,
+    ] {
+        let image = image_of(&bytes[..size]);
+        assert_eq!(image.len(), size);
+        assert!(*image.map().unwrap() == bytes[..size], "{size}");
+        assert_eq!(
+            image.digest(),
+            digest(Algorithm::Sha256, &bytes[..size]),
+            "{size}"
+        );
+    }
+}
+
 #[test]
 fn another_digest_gives_no_image() {
     let directory = TempDir::new().unwrap();

@@ -57,7 +57,7 @@ fault_codes! {
     /// The prompt has no tokens.
     PromptEmpty = "prompt.empty", "give a prompt that is not empty";
     /// The prompt does not fit the context.
-    PromptTooLong = "prompt.too_long", "shorten the prompt or load the model with a larger context_length";
+    PromptTooLong = "prompt.too_long", "shorten what the message names; where that is the context, a larger context_length helps too";
     /// Neither the file nor the operator gave a chat template.
     TemplateMissing = "template.missing", "pass chat_template= to load(), or use complete()";
     /// The template does not parse.

@@ -23,7 +23,7 @@ pub use order::{
 pub use report::{Layer, LayerName, LayerState, Report};
 
 /// The version that [`Start`] names; a worker of another version refuses to start.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Largest payload of a frame from the host, in bytes.
 pub const MAX_ORDER: usize = 32 << 20;

@@ -84,6 +84,9 @@ pub struct Generate {
     pub stop: Vec<Private>,
     /// Milliseconds from the moment the worker reads the order to its deadline.
     pub timeout_ms: u64,
+    /// Milliseconds between two pieces of the answer at least, the first one not counted; what is
+    /// decoded meanwhile comes with the next. 0 is a piece for every token that has text.
+    pub piece_interval_ms: u32,
 }
 
 /// What to continue.

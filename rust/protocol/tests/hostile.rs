@@ -133,6 +133,7 @@ impl Random {
                 max_tokens: self.maybe(Self::small),
                 stop: self.many(Self::private),
                 timeout_ms: self.number(),
+                piece_interval_ms: self.small(),
             })),
             2 => Order::Tokenize {
                 request,

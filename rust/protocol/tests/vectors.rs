@@ -51,7 +51,7 @@ fn order(name: &str) -> Order {
             text: "hé".into(),
         },
         "start" => Order::Start(Box::new(Start {
-            version: 1,
+            version: 2,
             isolation: Isolation::Process,
             limits: limits(vec![0, 1], 2),
             context_length: None,
@@ -59,7 +59,7 @@ fn order(name: &str) -> Order {
             concurrent_requests: 4,
         })),
         "start-danger" => Order::Start(Box::new(Start {
-            version: 1,
+            version: 2,
             isolation: Isolation::DangerNone,
             limits: limits(vec![3], 1),
             context_length: Some(512),
@@ -83,6 +83,7 @@ fn order(name: &str) -> Order {
             max_tokens: Some(64),
             stop: vec!["\n\n".into()],
             timeout_ms: 30_000,
+            piece_interval_ms: 25,
         })),
         "generate-chat" => Order::Generate(Box::new(Generate {
             request: 3,
@@ -112,6 +113,7 @@ fn order(name: &str) -> Order {
             max_tokens: None,
             stop: Vec::new(),
             timeout_ms: 1,
+            piece_interval_ms: 0,
         })),
         _ => panic!("no order is named {name}"),
     }

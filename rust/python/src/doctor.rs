@@ -1,8 +1,11 @@
 //! What this machine can enforce.
 
-use pyo3::prelude::*;
+use std::path::PathBuf;
 
-use crate::detach;
+use pyo3::prelude::*;
+use strongroom_host::Config;
+
+use crate::{detach, errors::Error, model::Layer};
 
 /// One row of `doctor()`.
 #[pyclass(frozen, get_all, module = "strongroom._core")]
@@ -25,4 +28,12 @@ pub(crate) fn doctor(py: Python<'_>) -> Vec<Capability> {
             detail: row.detail,
         })
         .collect()
+}
+
+/// What a worker finds in force around itself here, before it would parse a model.
+#[pyfunction]
+pub(crate) fn rehearse(py: Python<'_>, directory: PathBuf) -> Result<Vec<Layer>, Error> {
+    let config = Config::new(strongroom_host::executable(&directory));
+    let report = detach::run(py, || strongroom_host::rehearse(&config))?;
+    Ok(Layer::all(report))
 }

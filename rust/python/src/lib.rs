@@ -19,6 +19,8 @@ mod inspect;
 mod manifest;
 mod model;
 mod output;
+#[cfg(feature = "panic-probe")]
+mod panic_probe;
 mod passphrase;
 mod signature;
 mod signing;
@@ -27,9 +29,12 @@ mod stream;
 /// The Rust core. Use `strongroom`, which puts words for people around it.
 #[pyo3::pymodule]
 mod _core {
+    #[cfg(feature = "panic-probe")]
+    #[pymodule_export]
+    use crate::panic_probe::{Panicking, panic};
     #[pymodule_export]
     use crate::{
-        doctor::{Capability, doctor},
+        doctor::{Capability, doctor, rehearse},
         errors::error_codes,
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use pyo3::{prelude::*, types::PyString};
 use strongroom_host::Config;
-use strongroom_protocol::{Generate, LayerState, Ready, Sampling};
+use strongroom_protocol::{Generate, LayerState, Ready, Report, Sampling};
 
 use crate::{arguments, detach, errors::Error, image::Image, stream::Stream};
 
@@ -14,6 +14,23 @@ pub(crate) struct Layer {
     name: &'static str,
     state: &'static str,
     detail: String,
+}
+
+impl Layer {
+    /// Those of a report.
+    pub(crate) fn all(report: Report) -> Vec<Self> {
+        let layers = report.layers.into_iter();
+        let layer = |layer: strongroom_protocol::Layer| Self {
+            name: layer.name.as_str(),
+            state: match layer.state {
+                LayerState::InForce => "in_force",
+                LayerState::Absent => "absent",
+                LayerState::Off => "off",
+            },
+            detail: layer.detail,
+        };
+        layers.map(layer).collect()
+    }
 }
 
 /// A worker that serves one image, replaced when it dies. Safe to use from many threads.
@@ -85,19 +102,7 @@ impl Model {
 
     /// The sandbox of the worker that serves now, as the worker found it in force.
     fn report(&self) -> Result<Vec<Layer>, Error> {
-        let layers = self.0.report()?.layers;
-        Ok(layers
-            .into_iter()
-            .map(|layer| Layer {
-                name: layer.name.as_str(),
-                state: match layer.state {
-                    LayerState::InForce => "in_force",
-                    LayerState::Absent => "absent",
-                    LayerState::Off => "off",
-                },
-                detail: layer.detail,
-            })
-            .collect())
+        Ok(Layer::all(self.0.report()?))
     }
 
     #[getter]
@@ -158,7 +163,7 @@ impl Model {
     }
 
     /// Asks for a continuation of text, or an answer to messages of (role, content, name).
-    #[pyo3(signature = (prompt, *, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, logit_bias, stop, max_tokens, timeout))]
+    #[pyo3(signature = (prompt, *, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, logit_bias, stop, max_tokens, timeout, piece_interval))]
     fn generate(
         &self,
         py: Python<'_>,
@@ -175,9 +180,13 @@ impl Model {
         stop: Vec<Bound<'_, PyString>>,
         max_tokens: Option<&Bound<'_, PyAny>>,
         timeout: f64,
+        piece_interval: Option<f64>,
     ) -> Result<Stream, Error> {
         let refuse = Error::option;
         let timeout = arguments::seconds("timeout", timeout, refuse)?;
+        let piece_interval = piece_interval
+            .map(|seconds| arguments::seconds("piece_interval", seconds, refuse))
+            .transpose()?;
         let order = Generate {
             request: 0, // The host numbers the requests.
             prompt: arguments::prompt(prompt)?,
@@ -209,6 +218,10 @@ impl Model {
                 })
                 .collect::<Result<_, Error>>()?,
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+            // None is one piece at the end: no time that the worker can measure.
+            piece_interval_ms: piece_interval.map_or(u32::MAX, |time| {
+                u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+            }),
         };
         let stream = detach::run(py, || self.0.generate(order))?;
         Ok(Stream::new(stream))

@@ -77,6 +77,7 @@ pub(crate) fn request(id: u64, text: &str, max_tokens: u32) -> Generate {
         max_tokens: Some(max_tokens),
         stop: Vec::new(),
         timeout_ms: 600_000,
+        piece_interval_ms: 0,
     }
 }
 

@@ -158,3 +158,69 @@ fn the_context_bounds_the_answer() {
     assert_eq!(end.reason, FinishReason::Length);
     assert_eq!(prompt_tokens + end.completion_tokens, 256);
 }
+
+/// The lengths of an answer's pieces in tokens, and its text.
+fn pieces(events: &[Event]) -> (Vec<u32>, String) {
+    let tokens = events.iter().filter_map(|event| match event {
+        Event::Piece { tokens, .. } => Some(*tokens),
+        _ => None,
+    });
+    (tokens.collect(), text(events))
+}
+
+#[test]
+fn between_two_pieces_lies_the_interval() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let mut scheduler = scheduler(&model, 256, 4);
+    let mut asked = |interval| {
+        let mut order = request(1, "hello", 32);
+        order.piece_interval_ms = interval;
+        scheduler.admit(order, Instant::now()).unwrap();
+        let events = run(&mut scheduler);
+        (pieces(&events), finished(&events).completion_tokens)
+    };
+    let ((each, whole), completion_tokens) = asked(0);
+    assert!(each.len() > 2, "{each:?}");
+    // The first text at once, the rest with the end.
+    let ((two, text), tokens) = asked(3_600_000);
+    assert_eq!((two.len(), two[0]), (2, each[0]));
+    assert_eq!(two.iter().sum::<u32>(), each.iter().sum::<u32>());
+    assert_eq!((text, tokens), (whole, completion_tokens));
+}
+
+#[test]
+fn text_that_is_held_comes_before_a_deadline_s_refusal() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let x = model.vocabulary().unwrap().tokenize_plain("x").unwrap()[0];
+    let mut scheduler = scheduler(&model, 256, 4);
+    let mut order = request(1, "hello", 200);
+    order.sampling.logit_bias = vec![(x, 100.0)];
+    order.piece_interval_ms = 3_600_000;
+    order.timeout_ms = 20;
+    scheduler.admit(order, Instant::now()).unwrap();
+    let mut events = Vec::new();
+    // The prompt, then a few tokens, then the deadline, whatever they took.
+    for _ in 0..6 {
+        scheduler.step(&mut events);
+    }
+    std::thread::sleep(Duration::from_millis(20));
+    scheduler.step(&mut events);
+    assert_eq!(refusal(&events, 1), Some("request.deadline"));
+    let last = events.len() - 1;
+    assert!(matches!(events[last], Event::Refused { .. }), "{events:?}");
+    assert_eq!(text(&events[..last]), text(&events));
+}
+
+#[test]
+fn much_text_comes_before_its_time() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let x = model.vocabulary().unwrap().tokenize_plain("x").unwrap()[0];
+    let mut scheduler = scheduler(&model, 2_000, 4);
+    let mut order = request(1, "hello", 1_500);
+    order.sampling.logit_bias = vec![(x, 100.0)];
+    order.piece_interval_ms = u32::MAX;
+    scheduler.admit(order, Instant::now()).unwrap();
+    let (pieces, text) = pieces(&run(&mut scheduler));
+    assert_eq!(text.len(), 1_500);
+    assert_eq!(pieces, [1, 1 << 10, 1_500 - 1 - (1 << 10)]);
+}

@@ -94,6 +94,7 @@ pub fn prompt(text: &str) -> Generate {
         max_tokens: None,
         stop: Vec::new(),
         timeout_ms: 60_000,
+        piece_interval_ms: 0,
     }
 }
 

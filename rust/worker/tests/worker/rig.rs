@@ -235,5 +235,6 @@ pub(crate) fn generate(request: u64, text: &str, max_tokens: u32) -> Order {
         max_tokens: Some(max_tokens),
         stop: Vec::new(),
         timeout_ms: 60_000,
+        piece_interval_ms: 0,
     }))
 }
