@@ -25,6 +25,12 @@ GIT_PATHS = (".git", ".gitattributes", ".github", ".gitignore")
 """What `sign_manifest` leaves out where nothing else is said, as the reference does."""
 
 
+RULES = {
+    "key": "the public key was given",
+    "certificate": "the certificate was valid then and leads to a root that was given",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class ManifestEvidence:
     """What was verified, of which model, and by whom it was signed."""
@@ -63,6 +69,8 @@ class ManifestEvidence:
     """Bytes that were hashed."""
     verified_at: datetime
     """When."""
+    rule: str
+    """Why that counts."""
 
 
 def verify_manifest(
@@ -116,6 +124,7 @@ def verify_manifest(
         listed=evidence.listed,
         size=evidence.size,
         verified_at=moment(evidence.verified_at),
+        rule=RULES[evidence.method],
     )
 
 
