@@ -60,6 +60,9 @@ def verify_manifest(
     signature: str,
     public_key: str | None = None,
     certificates: Sequence[str] = (),
+    identity: str | None = None,
+    issuer: str | None = None,
+    trusted_root: str | None = None,
     ignore_paths: Sequence[str] = (),
     files: Sequence[str] | None = None,
     now: int | None = None,
@@ -67,9 +70,10 @@ def verify_manifest(
 ) -> ManifestEvidence:
     """Hold the directory or file at `path` to the signed manifest at `signature`.
 
-    Exactly one of `public_key` and `certificates` says whom to trust; both are PEM files. `now` is in
-    seconds since 1970. `progress(done, total)` is called with bytes, in this thread; what it raises
-    ends the work and is raised.
+    Exactly one of `public_key`, `certificates`, and `identity` with `issuer` and `trusted_root` says whom
+    to trust: PEM files, and the JSON of a Sigstore instance. `now` is in seconds since 1970.
+    `progress(done, total)` is called with bytes, in this thread; what it raises ends the work and is
+    raised.
 
     Raises ManifestError, CertificateError, SourceError, OptionError.
     """
@@ -102,7 +106,7 @@ class ManifestEvidence:
     """That a tree is what was signed. Names in it are the signer's."""
 
     @property
-    def method(self) -> Literal["key", "certificate"]: ...
+    def method(self) -> Literal["key", "certificate", "sigstore"]: ...
     @property
     def key(self) -> str: ...
     @property
@@ -116,6 +120,13 @@ class ManifestEvidence:
     @property
     def not_after(self) -> int | None:
         """Last second of the signer's certificate, since 1970."""
+    @property
+    def identity(self) -> str | None: ...
+    @property
+    def issuer(self) -> str | None: ...
+    @property
+    def signed_at(self) -> int | None:
+        """As a log or a time stamp says, since 1970."""
     @property
     def model(self) -> str: ...
     @property

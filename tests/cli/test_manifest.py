@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.commands import strongroom
 from tests.models.signing import identity, key, reference_verify, tree
+from tests.models.test_manifest import KEYLESS, VECTORS
 
 
 def test_a_directory_is_signed_and_verified(tmp_path: Path) -> None:
@@ -104,8 +105,29 @@ def test_options_that_would_do_nothing_are_refused(
     assert named in refused.stderr
 
 
+def test_an_identity_of_sigstore(tmp_path: Path) -> None:
+    for name in ("signme-1", "signme-2"):
+        (tmp_path / name).write_text(name)
+    signature = VECTORS / "model-signing-1.1.0-sigstore.sig"
+    words: list[str | Path] = ["verify", tmp_path, "--signature", signature]
+    for name, value in KEYLESS.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    verified = strongroom(*words)
+    assert verified.returncode == 0, verified.stderr
+    for shown in ("sigstore", "stefanb@us.ibm.com", "2025-10-10T02:12:20"):
+        assert shown in verified.stdout
+    refused = strongroom(*words, "--identity", "somebody@else.example")
+    assert "[manifest.keyless_refused]" in refused.stderr
+
+
 def test_exactly_one_says_whom_to_trust(tmp_path: Path) -> None:
-    for options in ((), ("--public-key", "a", "--certificate-chain", "b")):
+    for options in (
+        (),
+        ("--public-key", "a", "--certificate-chain", "b"),
+        ("--public-key", "a", "--identity", "b"),
+        ("--identity", "a", "--issuer", "b"),
+        ("--trusted-root", "a"),
+    ):
         misused = strongroom("verify", tmp_path, *options)
         assert misused.returncode == 2
         assert "--certificate-chain" in misused.stderr

@@ -415,6 +415,41 @@ def test_chains_that_prove_nothing(tmp_path: Path) -> None:
     assert check(unusable.root) == "certificate.extended_key_usage"
 
 
+VECTORS = Path(__file__).parents[2] / "rust/verify/tests/vectors"
+"""`README.md` there says where they come from."""
+
+KEYLESS: dict[str, Any] = {
+    "identity": "stefanb@us.ibm.com",
+    "issuer": "https://sigstore.verify.ibm.com/oauth2",
+    "trusted_root": VECTORS / "sigstore-trusted-root.json",
+}
+
+
+def test_a_signature_of_sigstore_is_checked_offline(tmp_path: Path) -> None:
+    for name in ("signme-1", "signme-2"):
+        (tmp_path / name).write_text(name)
+    signature = VECTORS / "model-signing-1.1.0-sigstore.sig"
+    evidence = verify_manifest(tmp_path, signature, **KEYLESS)
+    assert (evidence.method, evidence.files) == ("sigstore", 2)
+    assert (evidence.identity, evidence.issuer) == (KEYLESS["identity"], KEYLESS["issuer"])
+    assert evidence.signed_at == dt.datetime(2025, 10, 10, 2, 12, 20, tzinfo=dt.UTC)
+
+    def check(**options: Any) -> str:
+        with pytest.raises(StrongroomError) as caught:
+            verify_manifest(tmp_path, signature, **(KEYLESS | options))
+        return caught.value.code
+
+    assert check(identity="stefanb@example.org") == "manifest.keyless_refused"
+    assert check(issuer="https://accounts.google.com") == "manifest.keyless_refused"
+    assert check(trusted_root=signature) == "manifest.trusted_root_malformed"
+    assert check(issuer=None) == "option.out_of_range"
+    assert check(trusted_root=None) == "option.out_of_range"
+    assert check(identity="\udc80") == "option.out_of_range"
+    assert check(public_key=signature) == "option.out_of_range"
+    (tmp_path / "signme-1").write_text("other")
+    assert check() == "manifest.file_differs"
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [

@@ -22,6 +22,9 @@ class Listing:
     """The options that only manifests have."""
 
     certificate_chain: tuple[str, ...] = ()
+    identity: str | None = None
+    issuer: str | None = None
+    trusted_root: str | None = None
     ignore_paths: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     shard_size: int | None = None
@@ -37,7 +40,7 @@ class Listing:
 
 def is_manifest(model: str, signature: str | None, listing: Listing) -> bool:
     """Tell whether a manifest is meant: of a directory, by a certificate, or in a file of JSON."""
-    if Path(model).is_dir() or listing.certificate_chain:
+    if Path(model).is_dir() or listing.certificate_chain or listing.trusted_root:
         return True
     if signature is None:
         return False
@@ -58,6 +61,9 @@ def verified(
             signature,
             public_key=public_key,
             certificate_chain=listing.certificate_chain,
+            identity=listing.identity,
+            issuer=listing.issuer,
+            trusted_root=listing.trusted_root,
             ignore_paths=listing.ignore_paths,
             files=listing.only or None,
             progress=progress,

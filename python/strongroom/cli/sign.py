@@ -68,11 +68,11 @@ def sign(
 ) -> None:
     """Sign a file and write the signature beside it; nothing is overwritten."""
     listing = manifest.Listing(
-        tuple(certificate_chain or ()),
-        tuple(ignore_paths or ()),
-        tuple(only or ()),
-        shard_size,
-        allow_symlinks,
+        certificate_chain=tuple(certificate_chain or ()),
+        ignore_paths=tuple(ignore_paths or ()),
+        only=tuple(only or ()),
+        shard_size=shard_size,
+        allow_symlinks=allow_symlinks,
     )
 
     def listed(secret: bytearray | None = None) -> tuple[Path, None]:

@@ -28,6 +28,16 @@ def verify(
         list[str] | None,
         typer.Option(metavar="FILE", help="Instead: the root of whom you trust, in PEM; can be repeated."),
     ] = None,
+    identity: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Instead: exactly whom Sigstore's certificate names.")
+    ] = None,
+    issuer: Annotated[
+        str | None, typer.Option(metavar="URL", help="With --identity: exactly who vouched for it.")
+    ] = None,
+    trusted_root: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="With --identity: the Sigstore instance's trusted_root.json."),
+    ] = None,
     signature: Annotated[
         str | None,
         typer.Option(
@@ -50,9 +60,21 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Hold the signature of a file to it. Exit code 1 where it doesn't hold."""
-    if (public_key is None) == (not certificate_chain):
-        raise typer.BadParameter("give one of --public-key and --certificate-chain: whom do you trust?")
-    listing = manifest.Listing(tuple(certificate_chain or ()), tuple(ignore_paths or ()), tuple(only or ()))
+    keyless = [identity, issuer, trusted_root]
+    ways = [public_key is not None, bool(certificate_chain), any(value is not None for value in keyless)]
+    if sum(ways) != 1 or (ways[2] and None in keyless):
+        raise typer.BadParameter(
+            "whom do you trust? Give one of --public-key, --certificate-chain, and --identity with --issuer "
+            "and --trusted-root"
+        )
+    listing = manifest.Listing(
+        certificate_chain=tuple(certificate_chain or ()),
+        identity=identity,
+        issuer=issuer,
+        trusted_root=trusted_root,
+        ignore_paths=tuple(ignore_paths or ()),
+        only=tuple(only or ()),
+    )
     try:
         if manifest.is_manifest(model, signature, listing):
             if hash is not None:

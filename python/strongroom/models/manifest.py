@@ -28,6 +28,7 @@ GIT_PATHS = (".git", ".gitattributes", ".github", ".gitignore")
 RULES = {
     "key": "the public key was given",
     "certificate": "the certificate was valid then and leads to a root that was given",
+    "sigstore": "identity and issuer were given, and the trusted root's authority and logs have them",
 }
 
 
@@ -39,8 +40,8 @@ class ManifestEvidence:
     """The directory or file that was checked."""
     signature: str
     """The file of the signature."""
-    method: Literal["key", "certificate"]
-    """How the signer is known: by a key, or by a certificate that leads to a pinned root."""
+    method: Literal["key", "certificate", "sigstore"]
+    """How the signer is known: by a key, a certificate that leads to a pinned root, or an identity."""
     key: str
     """The key that the signature was verified with: SHA-256 of its public encoding."""
     subject: str | None
@@ -53,6 +54,12 @@ class ManifestEvidence:
     """SHA-256 of the pinned root."""
     valid_until: datetime | None
     """The last second of the signer's certificate."""
+    identity: str | None
+    """The identity in a certificate of Sigstore."""
+    issuer: str | None
+    """Who vouched for that identity."""
+    signed_at: datetime | None
+    """When it was signed, as a log or a time stamp says."""
     model: str
     """What the signer called the model; nothing that was checked."""
     root: str
@@ -79,6 +86,9 @@ def verify_manifest(
     *,
     public_key: Reference | None = None,
     certificate_chain: Files = (),
+    identity: str | None = None,
+    issuer: str | None = None,
+    trusted_root: Reference | None = None,
     ignore_paths: Sequence[str] = (),
     files: Sequence[str] | None = None,
     now: datetime | None = None,
@@ -87,10 +97,13 @@ def verify_manifest(
     """Hold a directory, or a single file, to the manifest that was signed; return the evidence.
 
     The signature is `model.sig` in a directory and beside a file, where none is named. Exactly one of
-    `public_key` and `certificate_chain` says whose signature is accepted: a PEM file of a public key, or
-    PEM files that hold the pinned root. Every file has to be listed, or to lie under one of
-    `ignore_paths` or under what the signer left out; with `files`, only those are looked at, by their
-    names in the manifest. Certificates are held to this machine's clock, or to `now`.
+    `public_key`, `certificate_chain`, and `identity` with `issuer` and `trusted_root` says whose signature
+    is accepted: a PEM file of a public key, PEM files that hold the pinned root, or whom Sigstore's
+    authority and logs, known from a local `trusted_root.json`, have to name exactly; nobody is asked.
+
+    Every file has to be listed, or to lie under one of `ignore_paths` or under what the signer left out;
+    with `files`, only those are looked at, by their names in the manifest. Certificates are held to this
+    machine's clock, or to `now`.
 
     Raises ManifestError, CertificateError, SigningKeyError, SourceError, OptionError.
     """
@@ -101,6 +114,9 @@ def verify_manifest(
         signature=signed,
         public_key=file_of("public_key", public_key),
         certificates=files_of("certificate_chain", certificate_chain),
+        identity=text("identity", identity),
+        issuer=text("issuer", issuer),
+        trusted_root=file_of("trusted_root", trusted_root),
         ignore_paths=names("ignore_paths", ignore_paths),
         files=None if files is None else names("files", files),
         now=seconds(now),
@@ -116,6 +132,9 @@ def verify_manifest(
         root_subject=evidence.root_subject,
         root_certificate=evidence.root_certificate,
         valid_until=None if evidence.not_after is None else moment(evidence.not_after),
+        identity=evidence.identity,
+        issuer=evidence.issuer,
+        signed_at=None if evidence.signed_at is None else moment(evidence.signed_at),
         model=evidence.model,
         root=evidence.root,
         algorithm=evidence.algorithm,
@@ -205,6 +224,11 @@ def files_of(option: str, value: object) -> list[str]:
     if not isinstance(value, Iterable):
         raise OptionError("option.wrong_type", f"{option} must be a path or several, not {shown(value)}")
     return [required(option, one) for one in value]
+
+
+def text(option: str, value: object) -> str | None:
+    """Return text that UTF-8 has bytes for."""
+    return None if value is None else names(option, [value])[0]
 
 
 def names(option: str, value: object) -> list[str]:

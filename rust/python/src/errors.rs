@@ -126,11 +126,13 @@ impl Error {
         }
     }
 
-    /// Two options of which exactly one says what is trusted.
-    pub(crate) fn one_of(one: &str, other: &str) -> Self {
+    /// None, or several, of the ways to say whose manifest is trusted; or half of one.
+    pub(crate) fn whom_to_trust() -> Self {
         Self::Core {
             code: "option.out_of_range",
-            message: format!("exactly one of {one} and {other} has to be given"),
+            message: "exactly one of public_key, certificate_chain, and identity with issuer and \
+                      trusted_root has to be given"
+                .to_owned(),
             next_step: "name what the signature is to be verified with".to_owned(),
         }
     }

@@ -12,8 +12,8 @@ use strongroom_verify::{
     certificate::{self, Chain, Roots},
     key,
     manifest::{
-        self, Evidence, Ignored, LARGEST_BUNDLE, ManifestError, Options, Scope, Serialization,
-        Signer, Signing, Trust,
+        self, Evidence, Ignored, LARGEST_BUNDLE, LARGEST_ROOT, ManifestError, Options, Scope,
+        Serialization, Signer, Signing, Trust, TrustedRoot,
     },
 };
 use zeroize::Zeroizing;
@@ -30,6 +30,9 @@ pub(crate) struct ManifestEvidence {
     root_subject: Option<String>,
     root_certificate: Option<String>,
     not_after: Option<u64>,
+    identity: Option<String>,
+    issuer: Option<String>,
+    signed_at: Option<u64>,
     model: String,
     root: String,
     algorithm: &'static str,
@@ -46,14 +49,24 @@ impl ManifestEvidence {
             Signer::Certificate(holder) => Some(holder),
             _ => None,
         };
+        let identity = match &evidence.signer {
+            Signer::Sigstore(identity) => Some(identity),
+            _ => None,
+        };
         Self {
             method: evidence.signer.method().as_str(),
             key: evidence.signer.key().to_string(),
             subject: holder.map(|holder| holder.subject.clone()),
-            certificate: holder.map(|holder| holder.certificate.to_string()),
+            certificate: holder
+                .map(|holder| holder.certificate)
+                .or(identity.map(|identity| identity.certificate))
+                .map(|digest| digest.to_string()),
             root_subject: holder.map(|holder| holder.root_subject.clone()),
             root_certificate: holder.map(|holder| holder.root.to_string()),
             not_after: holder.map(|holder| holder.not_after),
+            identity: identity.map(|identity| identity.identity.clone()),
+            issuer: identity.map(|identity| identity.issuer.clone()),
+            signed_at: identity.map(|identity| identity.signed_at),
             model: evidence.model,
             root: evidence.root.to_string(),
             algorithm: evidence.algorithm.as_str(),
@@ -69,8 +82,8 @@ impl ManifestEvidence {
 /// Holds the directory or file at `path` to the signed manifest at `signature`.
 #[pyfunction]
 #[pyo3(
-    signature = (path, *, signature, public_key=None, certificates=Vec::new(), ignore_paths=Vec::new(), files=None, now=None, progress=None),
-    text_signature = "(path, *, signature, public_key=None, certificates=(), ignore_paths=(), files=None, now=None, progress=None)"
+    signature = (path, *, signature, public_key=None, certificates=Vec::new(), identity=None, issuer=None, trusted_root=None, ignore_paths=Vec::new(), files=None, now=None, progress=None),
+    text_signature = "(path, *, signature, public_key=None, certificates=(), identity=None, issuer=None, trusted_root=None, ignore_paths=(), files=None, now=None, progress=None)"
 )]
 pub(crate) fn verify_manifest(
     py: Python<'_>,
@@ -78,6 +91,9 @@ pub(crate) fn verify_manifest(
     signature: PathBuf,
     public_key: Option<PathBuf>,
     certificates: Vec<PathBuf>,
+    identity: Option<String>,
+    issuer: Option<String>,
+    trusted_root: Option<PathBuf>,
     ignore_paths: Vec<String>,
     files: Option<Vec<String>>,
     now: Option<u64>,
@@ -92,18 +108,34 @@ pub(crate) fn verify_manifest(
             let bundle = Source::read_small(&signature, LARGEST_BUNDLE)?;
             manifest::read(&bundle, trust).map_err(|error| Error::from(error).in_file(&signature))
         };
-        let verified = match public_key {
-            Some(key) if certificates.is_empty() => {
+        let verified = match (
+            public_key,
+            &certificates[..],
+            identity,
+            issuer,
+            trusted_root,
+        ) {
+            (Some(key), [], None, None, None) => {
                 let file = Source::read_small(&key, key::LONGEST_FILE)?;
                 let key =
                     PublicKey::from_pem(&file).map_err(|error| Error::from(error).in_file(&key))?;
                 bundle(&Trust::Key(&key))?
             }
-            None if !certificates.is_empty() => {
-                let roots = Roots::from_pem(&joined(&certificates)?)?;
+            (None, roots @ [_, ..], None, None, None) => {
+                let roots = Roots::from_pem(&joined(roots)?)?;
                 bundle(&Trust::Certificate { roots: &roots, now })?
             }
-            _ => return Err(Error::one_of("public_key", "certificates")),
+            (None, [], Some(identity), Some(issuer), Some(root)) => {
+                let file = Source::read_small(&root, LARGEST_ROOT)?;
+                let root = TrustedRoot::from_json(&file)
+                    .map_err(|error| Error::from(error).in_file(&root))?;
+                bundle(&Trust::Sigstore {
+                    root: &root,
+                    identity: &identity,
+                    issuer: &issuer,
+                })?
+            }
+            _ => return Err(Error::whom_to_trust()),
         };
         let names: Option<Vec<&str>> = files
             .as_ref()

@@ -151,6 +151,12 @@ pub fn verify(chain: &[Vec<u8>], roots: &Roots, now: Duration) -> Result<Holder,
     })
 }
 
+/// The key in a certificate that was verified elsewhere, and the certificate's SHA-256.
+pub(crate) fn key_of(der: &[u8]) -> Result<(PublicKey, Digest), CertificateError> {
+    let parsed = Parsed::from_der(der, "signer's certificate")?;
+    Ok((parsed.public_key()?, parsed.fingerprint()))
+}
+
 /// The root at the end of a path that holds in every respect.
 fn path<'r>(
     signer: &Parsed,

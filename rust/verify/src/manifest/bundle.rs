@@ -35,8 +35,8 @@ pub(super) enum Material {
     Key { hint: Option<String> },
     /// Certificates in DER: the signer's, then its issuers.
     Chain(Vec<Vec<u8>>),
-    /// A certificate of the keyless method, whose time the logs vouch for.
-    Keyless,
+    /// A certificate of the keyless method, in DER; the logs vouch for its time.
+    Keyless(Vec<u8>),
 }
 
 impl Material {
@@ -44,7 +44,7 @@ impl Material {
         match self {
             Self::Key { .. } => Method::Key,
             Self::Chain(_) => Method::Certificate,
-            Self::Keyless => Method::Sigstore,
+            Self::Keyless(_) => Method::Sigstore,
         }
     }
 }
@@ -103,7 +103,9 @@ impl Bundle {
                     "tlogEntries": [],
                 })
             }
-            Material::Keyless => json!({}),
+            Material::Keyless(der) => json!({
+                "certificate": { "rawBytes": Base64::encode_string(der) },
+            }),
         };
         json!({
             "mediaType": MEDIA_TYPE,
@@ -134,7 +136,7 @@ impl Material {
             (None, Some(chain), None) => read_chain(chain, &At::Field(at, "x509CertificateChain")),
             (None, None, Some(certificate)) => {
                 let at = At::Field(at, "certificate");
-                read_certificate(certificate, &at).map(|_| Self::Keyless)
+                read_certificate(certificate, &at).map(Self::Keyless)
             }
             _ => Err(at.malformed(
                 "it holds none, or several, of publicKey, x509CertificateChain and certificate",

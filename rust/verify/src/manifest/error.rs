@@ -21,6 +21,7 @@ pub const CODES: &[&str] = &[
     "manifest.file_unlisted",
     "manifest.io",
     "manifest.key_unsuitable",
+    "manifest.keyless_refused",
     "manifest.not_listed",
     "manifest.other_key",
     "manifest.other_kind",
@@ -33,6 +34,7 @@ pub const CODES: &[&str] = &[
     "manifest.symlink",
     "manifest.symlink_outside",
     "manifest.tree_too_large",
+    "manifest.trusted_root_malformed",
     "manifest.unreadable",
     "manifest.unshardable",
 ];
@@ -141,6 +143,12 @@ pub enum ManifestError {
         /// What it is.
         kind: crate::key::Kind,
     },
+    /// Not by this identity, or not as the logs have it.
+    #[error("the signature is not by the identity that was expected: {reason}")]
+    KeylessRefused {
+        /// What failed; printable.
+        reason: String,
+    },
     /// What the caller is about to use isn't in the list.
     #[error("\"{name}\" is not among the files that were signed")]
     NotListed {
@@ -229,6 +237,12 @@ pub enum ManifestError {
         /// Of what.
         what: &'static str,
     },
+    /// No `trusted_root.json`.
+    #[error("the trusted root is malformed: {reason}")]
+    TrustedRootMalformed {
+        /// What is wrong with it; printable.
+        reason: String,
+    },
     /// The user of this process may not read it.
     #[error("no permission to read {path:?}")]
     Unreadable {
@@ -264,6 +278,7 @@ impl ManifestError {
             Self::Io { .. } => "manifest.io",
             Self::Key(error) => error.code(),
             Self::KeyUnsuitable { .. } => "manifest.key_unsuitable",
+            Self::KeylessRefused { .. } => "manifest.keyless_refused",
             Self::NotListed { .. } => "manifest.not_listed",
             Self::OtherKey { .. } => "manifest.other_key",
             Self::OtherKind { .. } => "manifest.other_kind",
@@ -276,6 +291,7 @@ impl ManifestError {
             Self::Symlink { .. } => "manifest.symlink",
             Self::SymlinkOutside { .. } => "manifest.symlink_outside",
             Self::TreeTooLarge { .. } => "manifest.tree_too_large",
+            Self::TrustedRootMalformed { .. } => "manifest.trusted_root_malformed",
             Self::Unreadable { .. } => "manifest.unreadable",
             Self::Unshardable { .. } => "manifest.unshardable",
         }
@@ -311,6 +327,9 @@ impl ManifestError {
             Self::KeyUnsuitable { .. } => {
                 "use a key on P-256, P-384 or P-521, or a detached signature"
             }
+            Self::KeylessRefused { .. } => {
+                "don't load this model, unless another identity and issuer are the publisher's"
+            }
             Self::NotListed { .. } => "load a file that was signed, or sign the model again",
             Self::OtherKey { .. } => "give the public key of whoever signed this model",
             Self::OtherKind { .. } => "name what was signed: the directory, or the file itself",
@@ -332,6 +351,9 @@ impl ManifestError {
             }
             Self::SymlinkOutside { .. } => "put the file itself in its place",
             Self::TreeTooLarge { .. } => "name the model's own directory, not one above it",
+            Self::TrustedRootMalformed { .. } => {
+                "give the trusted_root.json of the Sigstore instance, as its TUF repository has it"
+            }
             Self::Unreadable { .. } => "give the user of this process the right to read it",
             Self::Unshardable { .. } => "sign with the serialization files instead, or ignore it",
         }
@@ -418,6 +440,9 @@ mod tests {
                 key,
                 kind: Kind::Ed25519,
             },
+            ManifestError::KeylessRefused {
+                reason: reason.clone(),
+            },
             ManifestError::NotListed { name: name.clone() },
             ManifestError::OtherKey { expected: key },
             ManifestError::OtherKind {
@@ -448,6 +473,9 @@ mod tests {
                 path: path.clone(),
                 limit: 1,
                 what: "entries",
+            },
+            ManifestError::TrustedRootMalformed {
+                reason: String::from("b"),
             },
             ManifestError::Unreadable { path },
             ManifestError::Unshardable {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{Algorithm, Digest, KeyId, certificate::Holder};
 
-use super::Serialization;
+use super::{Identity, Serialization};
 
 /// How a bundle names its signer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,8 @@ pub enum Signer {
     Key(KeyId),
     /// Whoever holds this certificate.
     Certificate(Box<Holder>),
+    /// Whoever was this identity at that time.
+    Sigstore(Box<Identity>),
 }
 
 impl Signer {
@@ -50,6 +52,7 @@ impl Signer {
         match self {
             Self::Key(_) => Method::Key,
             Self::Certificate(_) => Method::Certificate,
+            Self::Sigstore(_) => Method::Sigstore,
         }
     }
 
@@ -58,6 +61,7 @@ impl Signer {
         match self {
             Self::Key(id) => *id,
             Self::Certificate(holder) => holder.key.id(),
+            Self::Sigstore(identity) => identity.key.id(),
         }
     }
 }
@@ -68,6 +72,9 @@ impl fmt::Display for Signer {
             Self::Key(id) => write!(f, "the key {id}"),
             Self::Certificate(holder) => {
                 write!(f, "\"{}\" with the key {}", holder.subject, holder.key.id())
+            }
+            Self::Sigstore(identity) => {
+                write!(f, "\"{}\", as {} says", identity.identity, identity.issuer)
             }
         }
     }

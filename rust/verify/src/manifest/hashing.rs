@@ -30,6 +30,8 @@ const MOST_THREADS: usize = 64;
 /// Below so many bytes a thread costs more than it saves.
 const WORTH_A_THREAD: u64 = 1 << 20;
 
+const ANOTHER: &str = "its size or its time of modification is another";
+
 /// Longest time between two looks at the progress.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -219,7 +221,7 @@ impl Shared<'_> {
             }
         }
         if !file.unchanged().map_err(io)? {
-            return Err(changed("its size or its time of modification is another"));
+            return Err(changed(ANOTHER));
         }
         let found = hasher.finish();
         if let Some(expected) = &job.expected {

@@ -264,3 +264,48 @@ pub(super) fn refused(action: &'static str, path: &Path, errno: Errno) -> Manife
         },
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_written_to_is_not_the_one_that_was_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        fs::write(&path, b"abc").unwrap();
+        let tree = Tree::open(directory.path()).unwrap();
+        let file = tree.file("a", false).unwrap();
+        assert!(file.unchanged().unwrap());
+        fs::write(&path, b"abcd").unwrap();
+        assert!(!file.unchanged().unwrap());
+        let refused = ManifestError::FileChanged {
+            name: "a".into(),
+            reason: "it grew",
+        };
+        assert_eq!(refused.code(), "manifest.file_changed");
+        // Under its name there may be another one: what was opened stays what it is.
+        fs::write(&path, b"abc").unwrap();
+        let file = tree.file("a", false).unwrap();
+        fs::rename(&path, directory.path().join("b")).unwrap();
+        fs::write(&path, b"other").unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(file.read_at(&mut buffer, 0).unwrap(), 3);
+        assert!(file.unchanged().unwrap());
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_said_so() {
+        for errno in [Errno::ACCESS, Errno::PERM] {
+            let error = refused("open", Path::new("a"), errno);
+            assert_eq!(error.code(), "manifest.unreadable");
+        }
+        assert_eq!(
+            refused("open", Path::new("a"), Errno::MFILE).code(),
+            "manifest.io"
+        );
+    }
+}

@@ -9,8 +9,10 @@ use crate::{
 };
 
 use super::{
-    ManifestError, Method, Signer, Verified,
+    ManifestError, Method, Signer, TrustedRoot, Verified,
     bundle::{Bundle, Material},
+    envelope::Envelope,
+    keyless,
     statement::Statement,
 };
 
@@ -27,6 +29,15 @@ pub enum Trust<'a> {
         /// The time to hold certificates to, since 1970.
         now: Duration,
     },
+    /// By an identity, at a time that logs vouch for.
+    Sigstore {
+        /// The authorities and logs.
+        root: &'a TrustedRoot,
+        /// The identity in the certificate, exactly.
+        identity: &'a str,
+        /// Who has to have vouched for it, exactly.
+        issuer: &'a str,
+    },
 }
 
 impl Trust<'_> {
@@ -34,6 +45,7 @@ impl Trust<'_> {
         match self {
             Self::Key(_) => Method::Key,
             Self::Certificate { .. } => Method::Certificate,
+            Self::Sigstore { .. } => Method::Sigstore,
         }
     }
 }
@@ -42,10 +54,10 @@ impl Trust<'_> {
 ///
 /// # Errors
 /// [`ManifestError`]: `bundle_…`, `statement_…`, `other_method`, `other_key`, `key_unsuitable`,
-/// `signature_invalid`, `root_digest`, and the codes of certificates.
+/// `signature_invalid`, `keyless_refused`, `root_digest`, and the codes of certificates.
 pub fn read(bundle: &[u8], trust: &Trust<'_>) -> Result<Verified, ManifestError> {
     let Bundle { material, envelope } = Bundle::read(bundle)?;
-    let signer = match (trust, &material) {
+    match (*trust, &material) {
         (Trust::Key(key), Material::Key { hint }) => {
             suits(key)?;
             if let Some(hint) = hint
@@ -53,31 +65,40 @@ pub fn read(bundle: &[u8], trust: &Trust<'_>) -> Result<Verified, ManifestError>
             {
                 return Err(ManifestError::OtherKey { expected: key.id() });
             }
-            Signer::Key(key.id())
+            signed_by(key, Signer::Key(key.id()), &envelope)
         }
         (Trust::Certificate { roots, now }, Material::Chain(chain)) => {
-            let holder = certificate::verify(chain, roots, *now)?;
-            suits(&holder.key)?;
-            Signer::Certificate(Box::new(holder))
+            let holder = certificate::verify(chain, roots, now)?;
+            let key = holder.key.clone();
+            signed_by(&key, Signer::Certificate(Box::new(holder)), &envelope)
         }
-        _ => {
-            return Err(ManifestError::OtherMethod {
-                found: material.method(),
-                expected: trust.method(),
-            });
+        (
+            Trust::Sigstore {
+                root,
+                identity,
+                issuer,
+            },
+            Material::Keyless(certificate),
+        ) => {
+            let (identity, statement) =
+                keyless::verify(bundle, &envelope, certificate, root, identity, issuer)?;
+            let signer = Signer::Sigstore(Box::new(identity));
+            Ok(Verified::new(signer, statement))
         }
-    };
-    let key = match (trust, &signer) {
-        (Trust::Key(key), _) => key,
-        (_, Signer::Certificate(holder)) => &holder.key,
-        // The match above makes no such pair.
-        (Trust::Certificate { .. }, Signer::Key(_)) => {
-            return Err(ManifestError::OtherMethod {
-                found: Method::Key,
-                expected: Method::Certificate,
-            });
-        }
-    };
+        _ => Err(ManifestError::OtherMethod {
+            found: material.method(),
+            expected: trust.method(),
+        }),
+    }
+}
+
+/// Verifies the envelope's signature by a key that is trusted, then reads what it is around.
+fn signed_by(
+    key: &PublicKey,
+    signer: Signer,
+    envelope: &Envelope,
+) -> Result<Verified, ManifestError> {
+    suits(key)?;
     // The curve decides the hash, so there is none for a bundle to choose.
     key.verify_message(Scheme::Ecdsa, &envelope.signed_bytes(), &envelope.signature)
         .map_err(|_| ManifestError::SignatureInvalid {

@@ -7,6 +7,7 @@
 
 mod bundles;
 mod certificates;
+mod keyless;
 mod reference;
 mod statements;
 mod support;
