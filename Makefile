@@ -114,6 +114,10 @@ bench-trust: $(venv)/.built ## Measure verifying a signed directory against the 
 	cargo build $(host_flags) --release --quiet -p strongroom-verify --example hashes
 	$(venv)/bin/python -m benches.trust
 
+.PHONY: bench-signatures
+bench-signatures: $(venv)/.built ## Measure what a signature adds to a load
+	$(venv)/bin/python -m benches.signatures "$$($(venv)/bin/python demo/fetch_model.py $(models))"
+
 .PHONY: wheel
 wheel: $(LIBCLANG_PATH)/libclang.so ## The wheel for publishing, with every instruction set
 	STRONGROOM_INSTRUCTION_SETS="avx2 avx512" maturin build --release --out dist

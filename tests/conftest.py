@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pwd
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ from tests import codes
 ROOT = Path(__file__).parent.parent
 
 codes.watch()
+
+
+# A configuration of whoever runs the tests decides nothing in them.
+os.environ["XDG_CONFIG_HOME"] = "/nonexistent/configuration"
+os.environ.pop("STRONGROOM_CONFIG", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,6 +43,16 @@ class Model:
     def of(cls, path: Path) -> "Model":
         with path.open("rb") as file:
             return cls(path, f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
+
+
+@pytest.fixture(autouse=True)
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one in the home directory, where a test's environment names none."""
+
+    def unknown(_user: int) -> pwd.struct_passwd:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from strongroom import Settings
 from tests.conftest import ROOT, Model
 
 README = (ROOT / "README.md").read_text()
@@ -47,11 +48,23 @@ def test_every_command_is_of_a_known_kind() -> None:
 
 @pytest.mark.parametrize("command", [command for command in commands() if command.startswith("strongroom ")])
 def test_the_commands_run(command: str, smol: Model) -> None:
-    assert str(smol.path.relative_to(ROOT)) in command or "doctor" in command
+    without_model = command in {"strongroom doctor", "strongroom config check"}
+    assert str(smol.path.relative_to(ROOT)) in command or without_model
     assert smol.checksum in command or "--checksum" not in command
     done = run(command)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_the_signing_runs(tiny: Model, tmp_path: Path) -> None:
+    [script] = blocks("bash")
+    assert {shlex.split(line)[0] for line in script.splitlines()} == {"strongroom", "openssl"}
+    (tmp_path / "model.gguf").write_bytes(tiny.path.read_bytes())
+    (tmp_path / "secret").write_text("correct horse\n")
+    done = run(f"cd {shlex.quote(str(tmp_path))} && set -e\n{script}")
+    assert done.returncode == 0, done.stderr
+    assert "Verified OK" in done.stdout
+    assert "signed by sha256:" in done.stderr
 
 
 def test_make_demo_shows_digest_sandbox_answer_and_figures(smol: Model) -> None:
@@ -64,6 +77,13 @@ def test_make_demo_shows_digest_sandbox_answer_and_figures(smol: Model) -> None:
     assert re.search(r"landlock_files\s+in force", shown)
     assert DEMO_ANSWER.search(done.stderr)
     assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("code", [block for block in blocks("python") if "Router(" not in block])
+def test_the_settings_in_python_are_sound(code: str) -> None:
+    names: dict[str, object] = {}
+    exec(code, names)  # noqa: S102 - the README's own
+    assert isinstance(names["settings"], Settings)
 
 
 def test_every_target_named_exists() -> None:

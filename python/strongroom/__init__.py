@@ -21,7 +21,14 @@ The public names:
 - Settings: what an operator decides, as one tree
 - Security: what is trusted, and what stands between a model and the machine
 - Sandboxing: what a worker may use of the machine
+- ModelVerification: the trust policy: what proves a model, and what is refused whatever proves it
+- TrustedSource: a place that models may come from, and the proof that they need there
+- TrustedDigest: a digest that the operator vouches for
+- Signer: somebody whose signature counts, and for which names
+- ModelRule: what models of some names need beyond what all need
+- Revocation: a digest or key that nothing is loaded for again
 - Limits: bounds on what callers ask for
+- load_settings: settings from the configuration file and the environment
 - Completion: a whole answer
 - Piece: some of an answer
 - Timings: where a request's time went
@@ -76,6 +83,7 @@ from strongroom._core import (
     Tokenizer,
     doctor,
 )
+from strongroom.configuration.load import load_settings
 from strongroom.errors import (
     CertificateError,
     ChecksumError,
@@ -108,6 +116,14 @@ from strongroom.router.router import Router
 from strongroom.router.stream import AsyncStream, Stream
 from strongroom.sampling import Sampling, SamplingOptions
 from strongroom.settings import Limits, Sandboxing, Security, Settings
+from strongroom.trust.policy import (
+    ModelRule,
+    ModelVerification,
+    Revocation,
+    Signer,
+    TrustedDigest,
+    TrustedSource,
+)
 
 __all__ = [
     "AsyncRouter",
@@ -129,6 +145,8 @@ __all__ = [
     "Message",
     "MessageDict",
     "ModelInfo",
+    "ModelRule",
+    "ModelVerification",
     "OptionError",
     "OutputError",
     "Piece",
@@ -136,6 +154,7 @@ __all__ = [
     "Prompt",
     "PromptError",
     "RequestError",
+    "Revocation",
     "Role",
     "Router",
     "RouterError",
@@ -147,6 +166,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SignatureError",
+    "Signer",
     "SigningKeyError",
     "SourceError",
     "SpecialToken",
@@ -156,10 +176,13 @@ __all__ = [
     "Timings",
     "Tokenizer",
     "TrustError",
+    "TrustedDigest",
+    "TrustedSource",
     "WorkerError",
     "doctor",
     "generate_key",
     "inspect",
+    "load_settings",
     "sign",
     "sign_manifest",
     "verify_manifest",

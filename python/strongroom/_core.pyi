@@ -344,6 +344,8 @@ class Image:
         allow_architectures: Sequence[str] = (),
         size_limit: int | None = None,
         progress: Callable[[int, int], None] | None = None,
+        pins: Sequence[str] = (),
+        algorithms: Sequence[str] = (),
     ) -> Image:
         """Reads a file once into sealed memory, hashing the very bytes that are kept.
 
@@ -352,14 +354,22 @@ class Image:
         `signature` and `hash` are as for `verify_file`, and read before the file. A file of more than
         `size_limit` bytes is refused before any is read. `progress(done, total)` is called with bytes,
         in this thread, at most every few MiB; what it raises ends the loading and is raised.
+        `pins` are digests of which one has to be the file's where no checksum is given; `algorithms`
+        (`sha256`, …) are computed in the same pass beside those that checksum and pins need.
 
         Raises ChecksumError, SignatureError, SigningKeyError, SourceError, PreflightError; TrustError
-        (`trust.no_proof`, with the digest found) without a checksum or a public key, unless
-        `danger_unverified`.
+        (`trust.no_proof`, with the digest found) without a checksum, a public key or a pin that
+        matches, unless `danger_unverified`.
         """
     @property
     def digest(self) -> str:
-        """In the checksum's algorithm, without one in the signature's, else SHA-256."""
+        """The one that was compared, without one the signature's, else SHA-256."""
+    @property
+    def digests(self) -> list[str]:
+        """Every one that was computed, the checksum's algorithm first."""
+    @property
+    def real_path(self) -> str | None:
+        """Where the file was once it was open, without symbolic links; None where it had no name."""
     @property
     def size(self) -> int:
         """Bytes."""
@@ -367,7 +377,7 @@ class Image:
     def header(self) -> Header: ...
     @property
     def verified(self) -> bool:
-        """Whether a checksum or a signature was given and held."""
+        """Whether a checksum, a signature, or one of the pins held."""
     @property
     def evidence(self) -> Evidence | None:
         """What verifying the signature found."""

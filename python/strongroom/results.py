@@ -61,7 +61,13 @@ class ModelInfo:
     digest: str
     """Of the bytes that are served."""
     verified: bool
-    """Whether a checksum or a signature was given and held."""
+    """Whether a checksum, of the call or of the policy, or a signature held."""
+    signer: str | None
+    """Whose signature counted: a key's id, or an identity and who vouched for it."""
+    version: str | None
+    """As the call or the policy says."""
+    why: tuple[str, ...]
+    """The rules of trust by which it was admitted, a line each."""
     size: int
     """Of the file, in bytes."""
     architecture: str

@@ -18,6 +18,7 @@ from typing import Literal
 from strongroom.errors import SettingsError
 from strongroom.options import Options, shown
 from strongroom.quantities import bytes_of, cores_of, invalid, seconds_of
+from strongroom.trust.policy import ModelVerification
 
 __all__ = ["Limits", "Sandboxing", "Security", "Settings"]
 
@@ -99,6 +100,8 @@ class Security(Options):
     rights, and no swap; "danger-none" is a worker with no layer in force, for measuring."""
     sandboxing: Sandboxing = field(default_factory=Sandboxing)
     """Bounds of a worker."""
+    model_verification: ModelVerification = field(default_factory=ModelVerification)
+    """The trust policy; the table [trust] of a configuration file."""
     audit_level: None = None
     """Only None: nothing writes an audit trail yet."""
 
@@ -115,6 +118,14 @@ class Security(Options):
             raise invalid("isolation", isolation, '"process", "maximum" or "danger-none"')
         if not isinstance(self.sandboxing, Sandboxing):
             raise invalid("sandboxing", self.sandboxing, "a Sandboxing")
+        if not isinstance(self.model_verification, ModelVerification):
+            raise invalid("model_verification", self.model_verification, "a ModelVerification")
+        if self.verification == "danger-none" and self.model_verification.demanding:
+            raise SettingsError(
+                "settings.conflict",
+                'verification="danger-none" contradicts a trust policy that asks for more than a digest',
+                "take the demand out of the policy, if that is meant",
+            )
         if self.audit_level is not None:
             raise unavailable("audit_level", self.audit_level, "nothing writes an audit trail, leave it out")
 

@@ -28,6 +28,7 @@ from strongroom import (
 )
 from strongroom.backends.backend import Began, Finished
 from strongroom.backends.local import WORKERS, Local
+from strongroom.models.trust import admit
 from tests.conftest import Model, settings
 from tests.files import OTHER, of_another_architecture
 from tests.router.test_deaths import fake
@@ -251,8 +252,17 @@ def test_piece_interval_holds_pieces_together(tiny: Model) -> None:
 
 
 def test_a_whole_answer_wakes_its_reader_once(tiny: Model) -> None:
-    image = _core.Image.load(str(tiny.path), checksum=tiny.checksum)
-    local = Local("tiny", str(tiny.path), image, settings(), context_length=None, chat_template=None)
+    image, decision = admit(
+        str(tiny.path),
+        name="tiny",
+        checksum=tiny.checksum,
+        security=Security(),
+        allow_architectures=(),
+        progress=None,
+    )
+    local = Local(
+        "tiny", str(tiny.path), image, decision, settings(), context_length=None, chat_template=None
+    )
     try:
         generation = local.generate("the", Sampling(max_tokens=32, logit_bias=ON), None, whole=True)
         events = [generation.next()]

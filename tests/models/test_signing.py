@@ -1,6 +1,5 @@
 """Signatures by `openssl` and `minisign` prove a model; ours are verified by them; no other is accepted."""
 
-import base64
 import dataclasses
 import hashlib
 import logging
@@ -32,6 +31,7 @@ from strongroom import (
 from strongroom.models.trust import admit
 from strongroom.settings import Security
 from tests.conftest import Model, settings
+from tests.der import pem, rsa_key
 from tests.signers import KINDS, key_pair, minisign, minisign_pair, openssl, openssl_sign
 
 ALL = [*KINDS, "minisign"]
@@ -59,7 +59,9 @@ def signed(kind: str, model: Path) -> tuple[Path, Path]:
 
 def load(model: Path, **proof: Any) -> _core.Image:
     arguments: dict[str, Any] = {"checksum": None, **proof}
-    return admit(str(model), security=Security(), allow_architectures=(), progress=None, **arguments)
+    return admit(
+        str(model), name="model", security=Security(), allow_architectures=(), progress=None, **arguments
+    ).image
 
 
 def code_of(call: Callable[[], object]) -> str:
@@ -113,6 +115,7 @@ def test_danger_none_still_holds_a_signature_that_is_given(model: Path, kind: st
     with pytest.raises(SignatureError) as caught:
         admit(
             str(model),
+            name="model",
             checksum=None,
             public_key=public,
             security=Security(verification="danger-none"),
@@ -159,6 +162,24 @@ def test_a_checksum_and_a_signature_both_have_to_hold(model: Path, tiny: Model) 
     signature.write_bytes(signature.read_bytes().replace(b"\x02", b"\x03", 1))
     with pytest.raises(SignatureError):
         load(model, checksum=tiny.checksum, public_key=public)
+
+
+@pytest.mark.parametrize("kind", ["p384", "ed25519"])
+def test_the_bytes_are_read_once_whatever_the_signature_needs(model: Path, kind: str) -> None:
+    with model.open("ab") as file:
+        file.write(bytes(32 << 20))
+    public, signature = signed(kind, model)
+    seen: list[int] = []
+    image = _core.Image.load(
+        str(model),
+        checksum=Model.of(model).checksum,
+        signature=str(signature),
+        public_key=str(public),
+        progress=lambda done, _: seen.append(done),
+    )
+    assert image.verified
+    assert seen == sorted(set(seen)), "it began again"
+    assert seen[-1] == model.stat().st_size
 
 
 def test_key_and_signature_are_read_before_the_model(model: Path, tmp_path: Path) -> None:
@@ -407,29 +428,9 @@ def bad_public_keys(folder: Path) -> dict[str, bytes]:
         "key.unknown_algorithm": generated("-algorithm X25519"),
         "key.rsa_too_small": generated("-algorithm RSA -pkeyopt rsa_keygen_bits:1024"),
         "key.point": pem(bytes(point)),
-        "key.rsa_too_large": pem(rsa(b"\x01" + b"\xff" * 1024, b"\x01\x00\x01")),
-        "key.rsa_exponent": pem(rsa(b"\x00" + b"\xff" * 256, b"\x02")),
+        "key.rsa_too_large": pem(rsa_key((1 << 8193) - 1, 65537)),
+        "key.rsa_exponent": pem(rsa_key((1 << 2048) - 1, 2)),
     }
-
-
-def pem(der: bytes) -> bytes:
-    body = base64.b64encode(der)
-    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
-    return b"\n".join([b"-----BEGIN PUBLIC KEY-----", *lines, b"-----END PUBLIC KEY-----", b""])
-
-
-def tlv(tag: int, *parts: bytes) -> bytes:
-    """A tag, a length, and the parts, in DER."""
-    content = b"".join(parts)
-    size = len(content)
-    length = bytes([size]) if size < 128 else size.to_bytes((size.bit_length() + 7) // 8, "big")
-    prefix = b"" if size < 128 else bytes([0x80 | len(length)])
-    return bytes([tag]) + prefix + length + content
-
-
-def rsa(modulus: bytes, exponent: bytes) -> bytes:
-    algorithm = tlv(0x30, bytes.fromhex("06092a864886f70d010101"), b"\x05\x00")
-    return tlv(0x30, algorithm, tlv(3, b"\0", tlv(0x30, tlv(2, modulus), tlv(2, exponent))))
 
 
 def test_every_bad_public_key_has_its_code_and_names_the_file(model: Path, tmp_path: Path) -> None:

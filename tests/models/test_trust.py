@@ -43,11 +43,12 @@ def load(
 ) -> _core.Image:
     return admit(
         str(path),
+        name="model",
         checksum=checksum,
         security=security,
         allow_architectures=allow_architectures,
         progress=progress,
-    )
+    ).image
 
 
 def code_of(path: Path | str, checksum: str | None = ZEROS, **options: Any) -> str:

@@ -15,6 +15,7 @@ from strongroom.results import ModelInfo, Piece, Timings
 from strongroom.sampling import Sampling, out_of_range, whole
 from strongroom.settings import MAX_CONTEXT, Settings
 from strongroom.text import utf8_size
+from strongroom.trust.decision import Decision
 
 __all__ = ["Local"]
 
@@ -74,6 +75,7 @@ class Local:
         name: str,
         path: str,
         image: _core.Image,
+        decision: Decision,
         settings: Settings,
         *,
         context_length: int | None,
@@ -94,6 +96,7 @@ class Local:
         self._name = name
         self._path = path
         self._image = image
+        self._decision = decision
         self._isolation = security.isolation
         self._timeout = security.sandboxing.timeout_seconds
         self._piece_interval = settings.limits.piece_interval_seconds
@@ -130,6 +133,9 @@ class Local:
             path=self._path,
             digest=image.digest,
             verified=image.verified,
+            signer=self._decision.signer,
+            version=self._decision.version,
+            why=self._decision.why,
             evidence=None if image.evidence is None else Evidence.of(image.evidence),
             size=image.size,
             architecture=header.architecture,

@@ -1,15 +1,41 @@
-"""Words of the command line that nothing takes: refused, not repeated, for they may be a prompt's."""
+"""What commands share: words that nothing takes are not repeated, for they may be a prompt's; `--config`."""
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from typer.core import TyperCommand, TyperGroup
+
+from strongroom.configuration.load import configure
+from strongroom.settings import Settings
 
 if TYPE_CHECKING:
     from typer._click import Command as ClickCommand
     from typer._click import Context
 
-__all__ = ["Command", "Commands"]
+__all__ = ["Command", "Commands", "Config", "ModelVersion", "Name", "configured"]
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Settings; else $STRONGROOM_CONFIG or ~/.config/strongroom/strongroom.toml.",
+    ),
+]
+"""The option `--config`."""
+
+Name = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What the trust policy knows the model by; default its file's name."),
+]
+"""The option `--name`."""
+
+ModelVersion = Annotated[
+    str | None, typer.Option(metavar="1.2.3", help="Of the model, for the trust policy and the record.")
+]
+"""The option `--model-version`."""
 
 OPTION = re.compile(r"--[a-z-]{2,32}")
 """What may be an option misspelt."""
@@ -48,3 +74,9 @@ class Commands(TyperGroup):
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             ctx.fail(f"There is no such command; there are {', '.join(self.commands)}")
         return super().resolve_command(ctx, args)
+
+
+def configured(path: Path | None, options: Mapping[str, object]) -> Settings:
+    """Return the settings, over which those options of the command line that were given take precedence."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return configure(path, command_line=given).settings

@@ -68,7 +68,6 @@ def write(
 def json_of_model(info: ModelInfo) -> dict[str, Any]:
     """Return a loaded model for programs."""
     model = {field.name: getattr(info, field.name) for field in dataclasses.fields(info)}
-    del model["name"]  # the command line has one model, and no name for it
     model["evidence"] = None if info.evidence is None else dataclasses.asdict(info.evidence)
     model["findings"] = [{"code": finding.code, "message": finding.message} for finding in info.findings]
     model["sandbox"] = [

@@ -7,11 +7,11 @@ import typer
 
 from strongroom import _core
 from strongroom.backends.local import WORKERS
+from strongroom.cli.arguments import Config, ModelVersion, Name, configured
 from strongroom.cli.loading import Load, loaded, sandbox_table, summary
 from strongroom.cli.terminal import note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import StrongroomError
-from strongroom.settings import Security, Settings
 
 __all__ = ["doctor"]
 
@@ -29,11 +29,19 @@ def doctor(
     checksum: Annotated[
         str | None, typer.Option(metavar="ALGORITHM:HEX", help="The digest that the model must have.")
     ] = None,
+    name: Name = None,
+    model_version: ModelVersion = None,
+    config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Show what this machine can enforce, and what is in force around a worker, with or without a MODEL."""
     capabilities = _core.doctor()
-    sandbox = started(model, checksum) if model is not None else rehearsed()
+    # Without either there is nothing that settings could change.
+    settings = None if model is None and config is None else configured(config, {})
+    if model is None or settings is None:
+        sandbox = rehearsed()
+    else:
+        sandbox = started(Load(model, settings, checksum, name=name, version=model_version))
     layers = [] if isinstance(sandbox, StrongroomError) else sandbox
     if json:
         write_json(json_of_machine(capabilities, layers))
@@ -69,9 +77,9 @@ def rehearsed() -> Sequence[_core.Layer] | StrongroomError:
         return error
 
 
-def started(model: str, checksum: str | None) -> Sequence[_core.Layer]:
-    """Start a worker of a model, with the defaults, and end it."""
-    with loaded(Load(model, Settings(security=Security()), checksum), quiet=True) as (_, info, _):
+def started(load: Load) -> Sequence[_core.Layer]:
+    """Start a worker of a model and end it."""
+    with loaded(load, quiet=True) as (_, info, _):
         return info.sandbox
 
 

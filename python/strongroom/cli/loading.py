@@ -1,5 +1,6 @@
 """Loading a model in view: the digest as it is checked, then the sandbox's report."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,11 @@ from strongroom._core import Layer
 from strongroom.cli.terminal import note, notes, plain
 from strongroom.models.trust import Progress as Callback
 from strongroom.results import ModelInfo
+from strongroom.router.registry import MAX_NAME
 from strongroom.router.router import Router
 from strongroom.settings import Settings
 
-__all__ = ["Load", "checking", "loaded", "sandbox_table", "summary"]
+__all__ = ["Load", "checking", "loaded", "name_of", "sandbox_table", "summary"]
 
 STYLES = {"in_force": "green", "absent": "yellow", "off": "bold red"}
 
@@ -32,6 +34,16 @@ class Load:
     hash: str | None = None
     chat_template: str | None = None
     allow_architectures: Sequence[str] = ()
+    name: str | None = None
+    version: str | None = None
+
+
+def name_of(model: str, name: str | None) -> str:
+    """Return the name that a model is loaded and recorded under: the one given, or its file's."""
+    if name is not None:
+        return name
+    found = os.path.basename(model).removesuffix(".gguf").strip()  # noqa: PTH119 - text that may be anything
+    return found if found.isprintable() and 1 <= len(found) <= MAX_NAME else "model"
 
 
 @contextmanager
@@ -58,9 +70,10 @@ def loaded(load: Load, *, quiet: bool = False) -> Iterator[tuple[Router, ModelIn
         start = time.perf_counter()
         with checking(load.checksum or load.model, quiet=quiet) as progress:
             info = router.load(
-                "model",
+                name_of(load.model, load.name),
                 load.model,
                 checksum=load.checksum,
+                version=load.version,
                 signature=load.signature,
                 public_key=load.public_key,
                 hash=load.hash,

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from strongroom.cli import asking
+from strongroom.cli.arguments import Config, ModelVersion, Name, configured
 from strongroom.cli.loading import Load, loaded
 from strongroom.cli.terminal import json_of, write_json
 from strongroom.errors import OptionError, PromptError, SourceError, StrongroomError
 from strongroom.messages import Message, conversation, plain_text
 from strongroom.sampling import Sampling, SamplingOptions
-from strongroom.settings import Limits, Sandboxing, Security, Settings
 
 __all__ = ["run"]
 
@@ -39,6 +39,8 @@ def run(
             metavar="ALGORITHM:HEX", help="The digest that the model must have: sha256:… and so on."
         ),
     ] = None,
+    name: Name = None,
+    model_version: ModelVersion = None,
     public_key: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="The key that the model must be signed with: PEM, or minisign's."),
@@ -86,17 +88,20 @@ def run(
     ] = None,
     context_length: Annotated[int | None, typer.Option(metavar="TOKENS", rich_help_panel=SANDBOX)] = None,
     memory_limit: Annotated[
-        str, typer.Option(metavar="SIZE", help="Of the worker, weights included.", rich_help_panel=SANDBOX)
-    ] = "4GB",
+        str | None,
+        typer.Option(metavar="SIZE", help="Of the worker, weights included.", rich_help_panel=SANDBOX),
+    ] = None,
     cpu_limit: Annotated[
         str | None, typer.Option(metavar="CORES", help="As 2 or 80%; default all.", rich_help_panel=SANDBOX)
     ] = None,
     timeout: Annotated[
-        str, typer.Option(metavar="TIME", help="Of an answer, as 30s or 2m.", rich_help_panel=SANDBOX)
-    ] = "300s",
+        str | None, typer.Option(metavar="TIME", help="Of an answer, as 30s or 2m.", rich_help_panel=SANDBOX)
+    ] = None,
     isolation: Annotated[
-        str, typer.Option(metavar="KIND", help="process, maximum, danger-none.", rich_help_panel=SANDBOX)
-    ] = "process",
+        str | None,
+        typer.Option(metavar="KIND", help="process, maximum, danger-none.", rich_help_panel=SANDBOX),
+    ] = None,
+    config: Config = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of a streamed answer.")
     ] = False,
@@ -125,15 +130,16 @@ def run(
         options: SamplingOptions = {name: value for name, value in sampling.items() if value is not None}  # type: ignore[assignment]
         load = Load(
             model,
-            settings_of(
-                verification="danger-none" if danger_no_verification else "always",
-                isolation=isolation,
-                sandboxing=Sandboxing(
-                    memory_limit=number_or_text(memory_limit),
-                    cpu_limit=None if cpu_limit is None else number_or_text(cpu_limit),
-                    timeout=timeout,
-                ),
-                context_length=context_length,
+            configured(
+                config,
+                {
+                    "security.verification": "danger-none" if danger_no_verification else None,
+                    "security.isolation": isolation,
+                    "security.sandboxing.memory_limit": number_or_text(memory_limit),
+                    "security.sandboxing.cpu_limit": number_or_text(cpu_limit),
+                    "security.sandboxing.timeout": timeout,
+                    "limits.context_length": context_length,
+                },
             ),
             checksum=checksum,
             signature=signature,
@@ -141,6 +147,8 @@ def run(
             hash=hash,
             chat_template=None if chat_template is None else template_in(chat_template),
             allow_architectures=allow_architecture or (),
+            name=name,
+            version=model_version,
         )
         Sampling.of(options)  # before minutes may go into loading
         before = () if system is None else (Message("system", system),)
@@ -161,23 +169,9 @@ def run(
         raise
 
 
-def settings_of(
-    *, verification: str, isolation: str, sandboxing: Sandboxing, context_length: int | None
-) -> Settings:
-    """Build the settings; they check the words."""
-    return Settings(
-        security=Security(
-            verification=verification,  # type: ignore[arg-type]
-            isolation=isolation,  # type: ignore[arg-type]
-            sandboxing=sandboxing,
-        ),
-        limits=Limits(context_length=context_length),
-    )
-
-
-def number_or_text(value: str) -> str | int:
+def number_or_text(value: str | None) -> str | int | None:
     """Take a bare number as one: bytes of memory, or cores."""
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else value
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) <= 18 else value
 
 
 def biases(options: list[str]) -> dict[int, float]:

@@ -33,6 +33,7 @@ WIDE = 10_000
 
 HERE: dict[str, str] = {
     "trust.no_proof": "compare that digest with the publisher's, then pass it as --checksum",
+    "trust.version": "take a newer one; --model-version says which one it is where the policy doesn't",
     "trust.no_key": "pass the public key of whom you trust as --public-key",
     "key.encrypted": "pass the file of its passphrase as --passphrase-file",
     "template.missing": "pass --chat-template FILE, or --complete",

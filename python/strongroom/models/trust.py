@@ -1,21 +1,39 @@
-"""What proves that a file is the one that was meant."""
+"""What proves that a file is the one that was meant: from a path to an image that the policy allows."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from strongroom import _core
 from strongroom.arguments import file_of, word
-from strongroom.errors import OptionError
+from strongroom.errors import OptionError, SettingsError, TrustError
 from strongroom.models.source import Reference
 from strongroom.options import shown
 from strongroom.settings import Security
+from strongroom.trust import lock
+from strongroom.trust.decision import Decision, Refusal, Step, assess, decide, decide_early
+from strongroom.trust.evidence import Claim, Evidence, File, Proof, Signature, Vouched
+from strongroom.trust.policy import ModelVerification
+from strongroom.trust.words import version_of
 
-__all__ = ["Progress", "admit"]
+__all__ = ["Admitted", "Progress", "admit", "examine"]
 
 logger = logging.getLogger("strongroom.models")
 
+MISMATCH = "get the file again from its publisher, and compare the publisher's checksum"
+
 Progress = Callable[[int, int], None]
 """Called with the bytes done and in total; what it raises ends the loading."""
+
+
+class Admitted(NamedTuple):
+    """A model that may be run."""
+
+    image: _core.Image
+    decision: Decision
 
 
 def architectures(value: object) -> tuple[str, ...]:
@@ -38,6 +56,8 @@ def architectures(value: object) -> tuple[str, ...]:
 def admit(
     path: str,
     *,
+    name: str,
+    version: str | None = None,
     checksum: str | None,
     signature: Reference | None = None,
     public_key: Reference | None = None,
@@ -45,27 +65,156 @@ def admit(
     security: Security,
     allow_architectures: Sequence[str],
     progress: Progress | None,
-) -> _core.Image:
-    """Read a file into a sealed image, if its bytes are proved or the operator named the danger.
+) -> Admitted:
+    """Read a file into a sealed image, if the policy, its proofs and the record of models allow it.
+
+    What is decided on is what was read: its digests, its size and its real path are of the descriptor
+    that the image was filled from. A file in the wrong place, or too large, is also refused before any
+    byte is read, by its path as it is then.
 
     Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError, PreflightError.
     """
     if checksum is not None and not isinstance(checksum, str):
         raise OptionError("option.wrong_type", f"checksum must be a string, not {shown(checksum)}")
-    image = _core.Image.load(
-        path,
-        # What no encoding has can't be a digest either: the core says that it is malformed.
-        checksum=None if checksum is None else checksum.encode("ascii", "backslashreplace").decode(),
-        signature=file_of("signature", signature),
-        public_key=file_of("public_key", public_key),
-        hash=word("hash", hash),
-        danger_unverified=security.verification == "danger-none",
-        allow_architectures=architectures(allow_architectures),
-        size_limit=security.sandboxing.address_space,
-        progress=progress,
-    )
+    policy = security.model_verification
+    danger = security.verification == "danger-none"
+    claim = Claim(name=name, version=checked_version(version), danger=danger)
+    refuse_early(policy, claim, path)
+    try:
+        image = _core.Image.load(
+            path,
+            # What no encoding has can't be a digest either: the core says that it is malformed.
+            checksum=None if checksum is None else checksum.encode("ascii", "backslashreplace").decode(),
+            signature=file_of("signature", signature),
+            public_key=file_of("public_key", public_key),
+            hash=word("hash", hash),
+            danger_unverified=danger,
+            allow_architectures=architectures(allow_architectures),
+            size_limit=security.sandboxing.address_space,
+            progress=progress,
+            pins=policy.pins(name),
+            algorithms=policy.algorithms,
+        )
+    except TrustError as error:
+        if error.code == "trust.no_proof" and policy.call_proof == "reserved":
+            raise TrustError("trust.reserved", error.message) from None
+        raise
+    decision = decide(policy, evidence_of(image, None if checksum is None else image.digest), claim)
+    if policy.lock != "off":
+        decision = recorded(policy.lock, decision)
     if not image.verified:
         logger.warning(
             '%r was loaded with verification="danger-none": nothing proves it is %s', path, image.digest
         )
-    return image
+    return Admitted(image, decision)
+
+
+def examine(
+    path: str,
+    *,
+    name: str,
+    version: str | None,
+    checksum: str | None,
+    signature: Reference | None = None,
+    public_key: Reference | None = None,
+    hash: str | None = None,
+    security: Security,
+    allow_architectures: Sequence[str],
+    progress: Progress | None,
+) -> Decision:
+    """Say how `admit` would decide, rule by rule, and record nothing. The image is thrown away.
+
+    Raises SourceError, ChecksumError where the checksum is malformed, SignatureError, SigningKeyError,
+    PreflightError, and TrustError where the record of models is damaged.
+    """
+    policy = security.model_verification
+    claim = Claim(name=name, version=checked_version(version), danger=security.verification == "danger-none")
+    algorithms = set(policy.algorithms) | {"sha256"}
+    if checksum is not None:
+        algorithms.add(checksum.partition(":")[0])
+    image = _core.Image.load(
+        path,
+        checksum=None,
+        signature=file_of("signature", signature),
+        public_key=file_of("public_key", public_key),
+        hash=word("hash", hash),
+        danger_unverified=True,  # nothing is run of it
+        allow_architectures=architectures(allow_architectures),
+        size_limit=security.sandboxing.address_space,
+        progress=progress,
+        # Read for its form alone.
+        pins=() if checksum is None else (checksum,),
+        algorithms=sorted(algorithms),
+    )
+    wanted = None if checksum is None else checksum.lower()
+    matched = wanted in image.digests
+    decision = assess(policy, evidence_of(image, wanted if matched else None), claim)
+    steps = decision.steps
+    if checksum is not None and not matched:
+        refusal = Refusal("checksum.mismatch", f"the file does not have {checksum}", MISMATCH)
+        steps = (Step("checksum", "", refusal), *steps)
+    if policy.lock != "off":
+        now = lock.Record(str(decision.evidence.digest), decision.signer, decision.version)
+        before = lock.read(policy.lock).get(name)
+        _, different = lock.compare(policy.lock, name, before, now)
+        steps = (*steps, Step("record", f"{name!r} is recorded as {before or 'nothing yet'}", different))
+    return replace(decision, steps=steps)
+
+
+def checked_version(version: object) -> str | None:
+    """Check the version that the caller says a model has."""
+    if version is None:
+        return None
+    try:
+        return version_of("version", version)
+    except SettingsError as error:
+        raise OptionError("option.out_of_range", error.message) from None
+
+
+def refuse_early(policy: ModelVerification, claim: Claim, path: str) -> None:
+    """Refuse a file for its place or its size before it is read; what can't be looked at, the core tells."""
+    try:
+        real = os.path.realpath(path, strict=True)
+        size = os.stat(real).st_size  # noqa: PTH116 - of text that may be no path
+    except (OSError, ValueError):
+        return
+    decide_early(policy, Evidence(digests=(), size=size, architecture=None, source=File(real)), claim)
+
+
+def evidence_of(image: _core.Image, expected: str | None) -> Evidence:
+    """Gather what was found about a file; `expected` is the digest that the call named, and that matched."""
+    proofs: list[Proof] = [] if expected is None else [Vouched(digest=expected)]
+    if (found := image.evidence) is not None:
+        proofs.append(
+            Signature(
+                kind="signature",
+                key=found.signer,
+                rule=found.how,
+                when=moment(found.signed_at),
+            )
+        )
+    return Evidence(
+        digests=tuple(image.digests),
+        size=image.size,
+        architecture=image.header.architecture,
+        source=File(image.real_path),
+        proofs=tuple(proofs),
+        when=datetime.now(tz=UTC),
+    )
+
+
+def moment(seconds: int | None) -> datetime | None:
+    """Return when something was signed; of a time that no calendar has, nothing."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def recorded(path: str, decision: Decision) -> Decision:
+    """Hold a model to what was loaded under its name before, and record it."""
+    digest = decision.evidence.digest
+    assert digest is not None  # noqa: S101 - the policy asks for SHA-256 where there is a record
+    now = lock.Record(digest, decision.signer, decision.version)
+    step = Step("record", lock.hold(path, decision.claim.name, now))
+    return replace(decision, steps=(*decision.steps, step))

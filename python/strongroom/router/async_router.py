@@ -9,9 +9,8 @@ from typing import Self, Unpack
 from strongroom.messages import Prompt, plain_text
 from strongroom.models.source import Reference
 from strongroom.models.trust import Progress
-from strongroom.quantities import invalid
 from strongroom.results import Completion, ModelInfo
-from strongroom.router.loading import load
+from strongroom.router.loading import checked, load
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin
 from strongroom.router.stream import AsyncStream
@@ -29,13 +28,12 @@ class AsyncRouter:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """Make a Router without models.
+        """Make a Router without models. Without settings it has the defaults: it reads no configuration.
 
-        Raises SettingsError where this machine lacks what the settings ask for.
+        Raises SettingsError where this machine lacks what the settings ask for, and TrustError where the
+        record of models that the trust policy names is damaged.
         """
-        if settings is not None and not isinstance(settings, Settings):
-            raise invalid("settings", settings, "a Settings")
-        self._settings = Settings() if settings is None else settings
+        self._settings = checked(settings)
         self._registry = Registry()
 
     async def load(
@@ -44,6 +42,7 @@ class AsyncRouter:
         reference: Reference,
         *,
         checksum: str | None = None,
+        version: str | None = None,
         signature: Reference | None = None,
         public_key: Reference | None = None,
         hash: str | None = None,
@@ -65,6 +64,7 @@ class AsyncRouter:
                 name,
                 reference,
                 checksum=checksum,
+                version=version,
                 signature=signature,
                 public_key=public_key,
                 hash=hash,

@@ -7,11 +7,27 @@ from concurrent.futures import CancelledError
 from strongroom.backends.local import Local
 from strongroom.models.source import Reference, path_of
 from strongroom.models.trust import Progress, admit
+from strongroom.quantities import invalid
 from strongroom.results import ModelInfo
 from strongroom.router.registry import Registry
 from strongroom.settings import Settings
+from strongroom.trust import lock
+from strongroom.trust.roots import check_roots
 
-__all__ = ["load"]
+__all__ = ["checked", "load"]
+
+
+def checked(settings: Settings | None) -> Settings:
+    """Check settings against this machine as a Router is made of them; None is the defaults."""
+    if settings is None:
+        return Settings()
+    if not isinstance(settings, Settings):
+        raise invalid("settings", settings, "a Settings")
+    policy = settings.security.model_verification
+    check_roots(policy)
+    if policy.lock != "off":
+        lock.read(policy.lock)
+    return settings
 
 
 def load(
@@ -21,6 +37,7 @@ def load(
     reference: Reference,
     *,
     checksum: str | None,
+    version: str | None,
     signature: Reference | None,
     public_key: Reference | None,
     hash: str | None,
@@ -47,8 +64,10 @@ def load(
 
     def start() -> Local:
         path = path_of(reference)
-        image = admit(
+        image, decision = admit(
             path,
+            name=name,
+            version=version,
             checksum=checksum,
             signature=signature,
             public_key=public_key,
@@ -62,6 +81,7 @@ def load(
             name,
             path,
             image,
+            decision,
             settings,
             context_length=context_length,
             chat_template=chat_template,

@@ -8,7 +8,7 @@ from strongroom.backends.backend import Backend
 from strongroom.errors import OptionError, RouterError
 from strongroom.options import shown
 
-__all__ = ["Registry"]
+__all__ = ["MAX_NAME", "Registry"]
 
 MAX_NAME = 100
 

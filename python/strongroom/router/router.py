@@ -7,9 +7,8 @@ from typing import Self, Unpack
 from strongroom.messages import Prompt, plain_text
 from strongroom.models.source import Reference
 from strongroom.models.trust import Progress
-from strongroom.quantities import invalid
 from strongroom.results import Completion, ModelInfo
-from strongroom.router.loading import load
+from strongroom.router.loading import checked, load
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin
 from strongroom.router.stream import Stream
@@ -27,13 +26,12 @@ class Router:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """Make a Router without models.
+        """Make a Router without models. Without settings it has the defaults: it reads no configuration.
 
-        Raises SettingsError where this machine lacks what the settings ask for.
+        Raises SettingsError where this machine lacks what the settings ask for, and TrustError where the
+        record of models that the trust policy names is damaged.
         """
-        if settings is not None and not isinstance(settings, Settings):
-            raise invalid("settings", settings, "a Settings")
-        self._settings = Settings() if settings is None else settings
+        self._settings = checked(settings)
         self._registry = Registry()
 
     def load(
@@ -42,6 +40,7 @@ class Router:
         reference: Reference,
         *,
         checksum: str | None = None,
+        version: str | None = None,
         signature: Reference | None = None,
         public_key: Reference | None = None,
         hash: str | None = None,
@@ -53,6 +52,7 @@ class Router:
         """Read a model's file once, check it, seal it in memory, and start a worker of it.
 
         `reference` is a path; `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits;
+        `version`, numbers with dots, is what the trust policy and the record of models go by;
         `public_key`, `signature` and `hash` are those of `verify_signature`; what is given has to hold;
         `context_length` takes precedence over the settings'; `chat_template` replaces the file's;
         `allow_architectures` names architectures that preflight can't check in depth. `progress(done,
@@ -68,6 +68,7 @@ class Router:
             name,
             reference,
             checksum=checksum,
+            version=version,
             signature=signature,
             public_key=public_key,
             hash=hash,

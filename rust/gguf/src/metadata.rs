@@ -13,15 +13,8 @@ use std::collections::{HashMap, hash_map::Entry};
 pub(crate) struct Metadata<'a>(HashMap<&'a str, Value<'a>>);
 
 impl<'a> Metadata<'a> {
-    /// Reads `count` entries.
+    /// Reads `count` entries, a number that was found to fit.
     pub(crate) fn read(reader: &mut Reader<'a>, count: u64) -> Result<Self, Refusal> {
-        // A key takes nine bytes with its length, a value five with its type.
-        let fits = count <= limit::METADATA && count * 14 <= reader.remaining();
-        require!(
-            fits,
-            MetadataCount,
-            "{count} metadata entries are announced"
-        );
         let mut entries = HashMap::new();
         for _ in 0..count {
             let key = read_key(reader)?;
@@ -53,13 +46,7 @@ impl<'a> Metadata<'a> {
 
     /// The number of `key`. llama.cpp takes no other type for one than the 32-bit unsigned one.
     pub(crate) fn u32(&self, key: &str) -> Result<Option<u32>, Refusal> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(value) => match u32_of(value) {
-                Some(number) => Ok(Some(number)),
-                None => mistyped(key, "an unsigned 32-bit number", value.kind()),
-            },
-        }
+        self.get(key).map(|value| u32_value(key, value)).transpose()
     }
 
     /// The number of `key`, which has to be there.
@@ -143,6 +130,15 @@ pub(crate) struct PerLayer {
     pub(crate) greatest: u32,
 }
 
+/// The number that a value has to be.
+pub(crate) fn u32_value(key: &str, value: &Value<'_>) -> Result<u32, Refusal> {
+    let found = u32_of(value);
+    found.map_or_else(
+        || mistyped(key, "an unsigned 32-bit number", value.kind()),
+        Ok,
+    )
+}
+
 fn u32_of(value: &Value<'_>) -> Option<u32> {
     match value {
         Value::Whole(Kind::U32, number) => u32::try_from(*number).ok(),
@@ -160,7 +156,7 @@ pub(crate) fn missing<T>(key: &str) -> Result<T, Refusal> {
 }
 
 /// Names of letters, digits, `_` and `-`, separated by dots.
-fn read_key<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Refusal> {
+pub(crate) fn read_key<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Refusal> {
     let length = reader.u64()?;
     require!(
         (1..=limit::KEY).contains(&length),

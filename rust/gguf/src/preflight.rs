@@ -4,7 +4,7 @@ use crate::{
     architecture::Architecture,
     header::{Finding, Header},
     layout, limit,
-    metadata::{Metadata, missing},
+    metadata::{self, Metadata, missing},
     model::Model,
     reader::Reader,
     refusal::{Refusal, refuse, require},
@@ -35,14 +35,9 @@ pub fn preflight(bytes: &[u8], size: u64, policy: &Policy) -> Result<Header, Ref
     let size = size.min(i64::MAX.unsigned_abs());
     let mut reader = Reader::new(bytes, size);
     let version = read_version(&mut reader)?;
-    let tensor_count = reader.u64()?;
-    let metadata_count = reader.u64()?;
-    // A tensor's entry takes at least 8 + 1 + 4 + 8 + 4 + 8 bytes.
-    let fits =
-        (1..=limit::TENSORS).contains(&tensor_count) && tensor_count * 33 <= reader.remaining();
-    require!(fits, TensorCount, "{tensor_count} tensors are announced");
+    let (tensor_count, metadata_count) = read_counts(&mut reader)?;
     let metadata = Metadata::read(&mut reader, metadata_count)?;
-    let alignment = check_alignment(&metadata)?;
+    let alignment = alignment_of(metadata.get("general.alignment"))?;
     check_kind(&metadata)?;
     let tensors = tensor::read(&mut reader, tensor_count)?;
     let end = tensor::check_layout(&tensors, reader.position(), alignment, size)?;
@@ -86,7 +81,7 @@ pub fn preflight(bytes: &[u8], size: u64, policy: &Policy) -> Result<Header, Ref
     })
 }
 
-fn read_version(reader: &mut Reader<'_>) -> Result<u32, Refusal> {
+pub(crate) fn read_version(reader: &mut Reader<'_>) -> Result<u32, Refusal> {
     match reader.take(4)? {
         b"GGUF" => {}
         magic => refuse!(
@@ -107,8 +102,27 @@ fn read_version(reader: &mut Reader<'_>) -> Result<u32, Refusal> {
     }
 }
 
-fn check_alignment(metadata: &Metadata<'_>) -> Result<u64, Refusal> {
-    let alignment = metadata.u32("general.alignment")?.unwrap_or(32);
+/// The numbers of tensors and of metadata entries.
+pub(crate) fn read_counts(reader: &mut Reader<'_>) -> Result<(u64, u64), Refusal> {
+    let tensors = reader.u64()?;
+    let entries = reader.u64()?;
+    // A tensor's entry takes at least 8 + 1 + 4 + 8 + 4 + 8 bytes.
+    let fits = (1..=limit::TENSORS).contains(&tensors) && tensors * 33 <= reader.remaining();
+    require!(fits, TensorCount, "{tensors} tensors are announced");
+    // A key takes nine bytes with its length, a value five with its type.
+    let fits = entries <= limit::METADATA && entries * 14 <= reader.remaining();
+    require!(
+        fits,
+        MetadataCount,
+        "{entries} metadata entries are announced"
+    );
+    Ok((tensors, entries))
+}
+
+/// What the weights are aligned to, in bytes.
+pub(crate) fn alignment_of(value: Option<&Value<'_>>) -> Result<u64, Refusal> {
+    let key = "general.alignment";
+    let alignment = value.map_or(Ok(32), |value| metadata::u32_value(key, value))?;
     let sound = alignment.is_power_of_two() && (8..=1 << 16).contains(&alignment);
     require!(sound, Alignment, "an alignment of {alignment} bytes");
     Ok(alignment.into())

@@ -107,7 +107,14 @@ reasons! {
     /// An adapter, a projector or the like: not a language model.
     Kind = "gguf.kind", "Give the path of the model itself.";
     /// One part of a model that is split over several files.
-    Split = "gguf.split", "Split models can't be loaded yet: join the parts with llama-gguf-split --merge.";
+    Split = "gguf.split", "Keep the parts in one folder under the names that they were published with, \
+                           …-00001-of-0000N.gguf, and give the path of the first.";
+    /// Fewer or more parts than they say that there are.
+    SplitCount = "gguf.split_count", "Get every part of the model, and none of another one.";
+    /// A part that is not in its place.
+    SplitOrder = "gguf.split_order", "Give the parts the names that they were published with.";
+    /// Parts that contradict each other.
+    SplitForeign = "gguf.split_foreign", "Get all parts again, from one place and of one version.";
     /// An architecture that isn't checked in depth and that the policy doesn't allow.
     Architecture = "gguf.architecture",
         "Use a llama, qwen2, qwen3, gemma3 or phi3 model, or name the architecture in allow_architectures and \

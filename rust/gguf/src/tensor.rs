@@ -6,7 +6,7 @@ use crate::{
     refusal::{Refusal, refuse, require},
     weights::Weights,
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
 /// A tensor's entry.
 #[derive(Debug)]
@@ -39,7 +39,8 @@ pub(crate) fn read<'a>(reader: &mut Reader<'a>, count: u64) -> Result<Vec<Tensor
 }
 
 impl<'a> Tensor<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Refusal> {
+    /// Reads one entry.
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, Refusal> {
         let name = read_name(reader)?;
         let shape = read_shape(reader, name)?;
         let number = reader.u32()?;
@@ -80,6 +81,11 @@ impl<'a> Tensor<'a> {
             bytes,
             offset,
         })
+    }
+
+    /// Where its weights lie in a file whose weights begin at `data`; found to be inside the file.
+    pub(crate) fn place(&self, data: u64) -> Range<u64> {
+        data + self.offset..data + self.offset + self.bytes
     }
 }
 

@@ -57,6 +57,7 @@ pub fn read(
         return Err(too_large(available));
     }
     let length = usize::try_from(size).map_err(|_| too_large(usize::MAX as u64))?;
+    let real_path = source.real_path();
     let mut filling = Filling::new(length)
         .map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
     let digests = pipeline::run(&mut source, algorithms, progress, |chunk| {
@@ -71,6 +72,7 @@ pub fn read(
     Ok(Unproven {
         memory,
         length,
+        real_path,
         digests,
         path: path.to_owned(),
     })
@@ -91,6 +93,7 @@ pub fn blank() -> io::Result<OwnedFd> {
 pub struct Unproven {
     memory: OwnedFd,
     length: usize,
+    real_path: Option<PathBuf>,
     // Never empty: `read` asks for one at least.
     digests: Vec<Digest>,
     // For messages.
@@ -98,6 +101,12 @@ pub struct Unproven {
 }
 
 impl Unproven {
+    /// Where the file was when it had been opened, without symbolic links; see
+    /// [`Source::real_path`].
+    pub fn real_path(&self) -> Option<&Path> {
+        self.real_path.as_deref()
+    }
+
     /// Its digests, one per algorithm asked for, in that order; at least one.
     pub fn digests(&self) -> &[Digest] {
         &self.digests

@@ -1,9 +1,9 @@
 //! Sealed images of models: the bytes that were hashed are the bytes that are handed on.
 //!
 //! [`image::read`] copies a file into anonymous memory while it is hashed, and seals it against
-//! every later change. What comes out is [`Unproven`](image::Unproven): only a matching digest, a
+//! every later change. What comes out is [`Unproven`]: only a matching digest, a
 //! signature by a trusted key, or the caller's named acceptance of the danger, turns it into an
-//! [`Image`](image::Image).
+//! [`Image`].
 #![allow(unsafe_code)]
 
 mod error;

@@ -1,8 +1,12 @@
 //! A model's file, opened once.
 
 use std::{
+    ffi::OsString,
     io,
-    os::fd::OwnedFd,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -86,6 +90,18 @@ impl Source {
     /// The path that was opened, for messages.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the open file is now, as the kernel knows it: absolute, and no part of it a symbolic
+    /// link. Of the very file that is read, whatever becomes of the path that was opened; none where
+    /// the file has no name left, or `/proc` is not mounted.
+    pub fn real_path(&self) -> Option<PathBuf> {
+        let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let target = rustix::fs::readlink(link, Vec::new()).ok()?;
+        // The kernel writes " (deleted)" behind the name of a file that was removed.
+        let now = rustix::fs::lstat(target.as_c_str()).ok()?;
+        ((now.st_dev, now.st_ino) == (self.opened.st_dev, self.opened.st_ino))
+            .then(|| PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
     /// Bytes that [`fill`](Self::fill) has not given yet.

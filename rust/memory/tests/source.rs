@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::fs::{CWD, FileType, Mode};
-use strongroom_memory::{CODES, SourceError, Unproven, image};
+use strongroom_memory::{CODES, Source, SourceError, Unproven, image};
 use strongroom_verify::Algorithm;
 use tempfile::TempDir;
 
@@ -295,4 +295,27 @@ fn a_file_over_the_limit_is_refused_before_it_is_read() {
     );
     assert_eq!(read(1000).unwrap().danger_accept().len(), 1000);
     assert_eq!(calls, 2, "called for the one that was read");
+}
+
+#[test]
+fn the_real_path_is_that_of_the_file_that_is_read() {
+    let directory = TempDir::new().unwrap();
+    let root = directory.path().canonicalize().unwrap();
+    let path = file(&directory, 10);
+    let link = directory.path().join("link.gguf");
+    symlink(&path, &link).unwrap();
+    let expected = root.join("model.gguf");
+    assert_eq!(read(&link).unwrap().real_path(), Some(expected.as_path()));
+
+    let source = Source::open(&link).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(source.real_path(), None, "it has no name any more");
+    // Neither its old name nor the one that the kernel shows is its own when another file has it.
+    fs::write(&path, [1]).unwrap();
+    fs::write(root.join("model.gguf (deleted)"), [1]).unwrap();
+    assert_eq!(source.real_path(), None);
+
+    let source = Source::open(&path).unwrap();
+    fs::rename(&path, root.join("moved.gguf")).unwrap();
+    assert_eq!(source.real_path(), Some(root.join("moved.gguf")));
 }

@@ -19,6 +19,8 @@ pub use draft::{Draft, F32, Tensor};
 pub use flips::{Flip, flips};
 pub use hostile::{Hostile, hostile};
 pub use random::Random;
-pub use tiny::{CHATML, CONTEXT_LENGTH, Family, draft, split_part, tiny, tiny_without_template};
+pub use tiny::{
+    CHATML, CONTEXT_LENGTH, Family, draft, split, split_part, tiny, tiny_without_template,
+};
 pub use value::{Value, kind};
 pub use vocabulary::Vocabulary;

@@ -7,6 +7,7 @@
 use crate::{
     draft::Draft,
     random::Random,
+    value::Value,
     vocabulary::{Speech, Tokens, Vocabulary},
 };
 
@@ -17,6 +18,9 @@ message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_promp
 
 /// The context that every tiny model claims to be trained for, in tokens.
 pub const CONTEXT_LENGTH: u32 = 2048;
+
+/// GGUF's number of the type.
+const U16: u32 = 2;
 
 const EMBEDDING: u64 = 64;
 const HEADS: u64 = 4;
@@ -79,21 +83,36 @@ pub fn tiny_without_template(vocabulary: Vocabulary) -> Vec<u8> {
         .write()
 }
 
+/// A tiny model in `count` parts, as `llama-gguf-split` writes them: the first has the metadata.
+///
+/// # Panics
+/// If it has fewer tensors than that.
+pub fn split(vocabulary: Vocabulary, count: usize) -> Vec<Draft> {
+    let whole = draft(Family::Llama, vocabulary);
+    let tensors = whole.tensors.len();
+    assert!((1..=tensors).contains(&count), "{tensors} tensors");
+    let number = |number: usize| Value::Raw(U16, (number as u16).to_le_bytes().to_vec());
+    (0..count)
+        .map(|part| {
+            let mut draft = if part == 0 {
+                whole.clone()
+            } else {
+                Draft::default()
+            };
+            draft.tensors =
+                whole.tensors[part * tensors / count..(part + 1) * tensors / count].to_vec();
+            draft
+                .set("split.no", number(part))
+                .set("split.count", number(count))
+                .set("split.tensors.count", Value::U32(tensors as u32));
+            draft
+        })
+        .collect()
+}
+
 /// The first of two parts of a split model.
 pub fn split_part(vocabulary: Vocabulary) -> Vec<u8> {
-    let mut draft = draft(Family::Llama, vocabulary);
-    let tensors = i32::try_from(draft.tensors.len()).unwrap_or(i32::MAX);
-    draft
-        .set(
-            "split.no",
-            crate::Value::Raw(2, 0_u16.to_le_bytes().to_vec()),
-        )
-        .set(
-            "split.count",
-            crate::Value::Raw(2, 2_u16.to_le_bytes().to_vec()),
-        )
-        .set("split.tensors.count", crate::Value::I32(tensors))
-        .write()
+    split(vocabulary, 2)[0].write()
 }
 
 /// A tiny model of any family before it is written, to be changed.

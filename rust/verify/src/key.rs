@@ -18,4 +18,5 @@ pub use id::KeyId;
 pub use kind::{Kind, Scheme};
 pub use pem::LONGEST_FILE;
 pub use private::PrivateKey;
+pub(crate) use private::room;
 pub use public::PublicKey;

@@ -213,6 +213,28 @@ fn der_that_says_more_or_less_than_a_key() {
 }
 
 #[test]
+fn points_of_ed25519_under_which_anybody_could_sign() {
+    // With the neutral element for a key, this is a signature of every message.
+    let neutral = [&[1][..], &[0; 31]].concat();
+    let zeros = [0; 32];
+    let ones = [0xff; 32];
+    let minus_one = [&[0xec][..], &ones[..30], &[0x7f]].concat();
+    let p = [&[0xed][..], &ones[..30], &[0x7f]].concat();
+    let eighth = *b"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\
+                    \xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05";
+    for key in [&neutral[..], &zeros, &minus_one, &p, &eighth] {
+        for sign in [0, 0x80] {
+            let mut key = key.to_vec();
+            key[31] ^= sign;
+            assert_eq!(spki_code(&der::spki(der::ED25519, &[], &key)), "key.point");
+            let content = [b"Ed12345678", &key[..]].concat();
+            let file = format!("untrusted comment: x\n{}\n", base64ct::encode(&content));
+            assert_eq!(refused(TrustedKey::from_file(file.as_bytes())), "key.point");
+        }
+    }
+}
+
+#[test]
 fn files_that_are_not_one_pem_block() {
     let bench = Bench::new();
     let key = openssl(&bench, P256, "");

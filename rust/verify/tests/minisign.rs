@@ -73,6 +73,28 @@ fn both_forms_are_verified_and_say_when() {
     }
 }
 
+#[test]
+fn a_signature_over_a_digest_is_none_of_a_file_that_is_that_digest() {
+    let bench = Bench::new();
+    let key = pair(&bench);
+    let signature = String::from_utf8(signed(&bench, &[])).unwrap();
+    let digest = Hasher::digest(Algorithm::Blake2b512, &message());
+    // ED becomes Ed: in base64, RUR becomes RWR.
+    let retold = signature
+        .replacen("\nRUR", "\nRWR", 1)
+        .replacen("\nRUS", "\nRWS", 1);
+    let retold = retold
+        .replacen("\nRUT", "\nRWT", 1)
+        .replacen("\nRUQ", "\nRWQ", 1);
+    assert_ne!(retold, signature);
+    bench.write("digest", digest.as_bytes());
+    bench.write("digest.minisig", retold.as_bytes());
+    // minisign itself is taken in, which shows that the forgery is a good one.
+    bench.minisign(&["-V", "-p", "m.pub", "-m", "digest"]);
+    let error = verify(&key, retold.as_bytes(), digest.as_bytes()).unwrap_err();
+    assert_eq!(error.code(), "signature.malformed");
+}
+
 fn now() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

@@ -11,10 +11,10 @@ use std::{
     process::ExitCode,
 };
 use strongroom_specimen::{
-    Family, Vocabulary, draft, hostile, split_part, tiny, tiny_without_template,
+    Family, Vocabulary, draft, hostile, split, split_part, tiny, tiny_without_template,
 };
 
-const USAGE: &str = "usage: specimen (tiny | untemplated | split) OUT [spm | bpe]
+const USAGE: &str = "usage: specimen (tiny | untemplated | split | parts) OUT [spm | bpe]
        specimen families DIRECTORY
        specimen (hostile | seeds) DIRECTORY";
 
@@ -44,6 +44,7 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
         "tiny" => fs::write(path, tiny(vocabulary))?,
         "untemplated" => fs::write(path, tiny_without_template(vocabulary))?,
         "split" => fs::write(path, split_part(vocabulary))?,
+        "parts" => write_parts(&path, vocabulary)?,
         "families" => write_families(&path)?,
         "hostile" => write_hostile(&path)?,
         "seeds" => write_seeds(&path)?,
@@ -60,6 +61,18 @@ fn write_families(directory: &Path) -> Result<(), Box<dyn Error>> {
             let name = format!("{family:?}-{vocabulary:?}.gguf").to_lowercase();
             fs::write(directory.join(name), draft(family, vocabulary).write())?;
         }
+    }
+    Ok(())
+}
+
+/// Writes three parts beside each other: of `tiny`, `tiny-00001-of-00003.gguf` and so on.
+fn write_parts(path: &Path, vocabulary: Vocabulary) -> Result<(), Box<dyn Error>> {
+    let parts = split(vocabulary, 3);
+    let count = parts.len();
+    for (number, part) in (1..).zip(parts) {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!("-{number:05}-of-{count:05}.gguf"));
+        fs::write(name, part.write())?;
     }
     Ok(())
 }

@@ -70,8 +70,8 @@ pub enum KeyError {
     /// It decrypts to nonsense.
     #[error("the passphrase is not the private key's")]
     Passphrase,
-    /// Off the curve, or the one at infinity.
-    #[error("the key is no point of {kind}")]
+    /// Off the curve, at infinity, or of an order so small that anybody could sign.
+    #[error("the key is no point of {kind} that signatures could be verified with")]
     Point {
         /// The curve.
         kind: Kind,

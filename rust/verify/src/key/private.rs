@@ -113,7 +113,7 @@ impl PrivateKey {
         pkcs8.extend_from_slice(seed);
         Ok(Self {
             pkcs8,
-            public: PublicKey::from_ed25519(public),
+            public: PublicKey::from_ed25519(public)?,
         })
     }
 
@@ -328,6 +328,12 @@ fn ecdsa(kind: Kind, hash: Option<Algorithm>) -> Option<&'static EcdsaSigningAlg
     })
 }
 
+/// Whether so much memory can be had: deriving a key takes it at once, and ends the process where it
+/// can't.
+pub(crate) fn room(bytes: u64) -> bool {
+    usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
+}
+
 /// What an encrypted key holds, unless its file asks for too much work or memory.
 fn decrypt(der: &[u8], passphrase: &[u8]) -> Result<PrivateKey, KeyError> {
     let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|error| match error.kind() {
@@ -347,8 +353,10 @@ fn decrypt(der: &[u8], passphrase: &[u8]) -> Result<PrivateKey, KeyError> {
                 let memory = 128u64
                     .saturating_mul(scrypt.cost_parameter)
                     .saturating_mul(scrypt.block_size.into());
-                if memory > MOST_MEMORY || scrypt.parallelization > 16 {
-                    return costly("it asks for more than 256 MiB, or 16 lanes, of scrypt");
+                if memory > MOST_MEMORY || scrypt.parallelization > 16 || !room(memory) {
+                    return costly(
+                        "its scrypt asks for more than 256 MiB, 16 lanes, or what is free",
+                    );
                 }
             }
             _ => {}

@@ -3,7 +3,8 @@
 //! A PSS signature doesn't say how long its salt is; OpenSSL makes it as long as fits, other tools
 //! as long as the digest. aws-lc-rs verifies one length at a time and has no "any", so the lengths
 //! are tried: those two first, then the rest. Only a signature that fits none of them costs all the
-//! tries, at most 991 public operations; a second implementation of RSA would cost more trust.
+//! tries: a few milliseconds with 2048 bits, a third of a second with 8192. A second
+//! implementation of RSA would cost more trust.
 
 use aws_lc_rs::{
     digest::Digest,

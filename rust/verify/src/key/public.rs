@@ -76,8 +76,13 @@ impl PublicKey {
             ED25519 if parameters.is_some() => {
                 return Err(KeyError::malformed("an Ed25519 key has no parameters"));
             }
-            ED25519 if bytes.len() == 32 => Kind::Ed25519,
-            ED25519 => return Err(KeyError::malformed("an Ed25519 key has 32 bytes")),
+            ED25519 => {
+                let bytes = bytes
+                    .try_into()
+                    .map_err(|_| KeyError::malformed("an Ed25519 key has 32 bytes"))?;
+                ed25519(bytes)?;
+                Kind::Ed25519
+            }
             RSA if parameters != Some(AnyRef::NULL) => {
                 return Err(KeyError::malformed("an RSA key has the parameters NULL"));
             }
@@ -97,14 +102,18 @@ impl PublicKey {
     }
 
     /// An Ed25519 key from its 32 bytes.
-    pub fn from_ed25519(bytes: [u8; 32]) -> Self {
+    ///
+    /// # Errors
+    /// [`KeyError::Point`] for one of small order.
+    pub fn from_ed25519(bytes: [u8; 32]) -> Result<Self, KeyError> {
+        ed25519(&bytes)?;
         let spki = [&ED25519_PREFIX[..], &bytes].concat();
-        Self {
+        Ok(Self {
             kind: Kind::Ed25519,
             bytes: bytes.to_vec(),
             id: KeyId::of(&spki),
             spki,
-        }
+        })
     }
 
     /// What it is.
@@ -281,6 +290,46 @@ fn point(kind: Kind, bytes: &[u8]) -> Result<(), KeyError> {
         Some(Ok(_)) => Ok(()),
         _ => Err(KeyError::Point { kind }),
     }
+}
+
+/// The y of every point of Ed25519 whose order divides 8, in each of its encodings, without the bit for
+/// the sign of x. Under such a key some signature holds for every message, or for every eighth.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    ends(0x00, 0x00),
+    ends(0x01, 0x00),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+    ends(0xec, 0x7f),
+    ends(0xed, 0x7f),
+    ends(0xee, 0x7f),
+];
+
+/// The first and the last byte, and between them zeros or ones.
+const fn ends(first: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [if last == 0 { 0 } else { 0xff }; 32];
+    bytes[0] = first;
+    bytes[31] = last;
+    bytes
+}
+
+/// Refuses what is no key. Whether it is on the curve at all shows when it verifies: off it, nothing
+/// holds.
+fn ed25519(bytes: &[u8; 32]) -> Result<(), KeyError> {
+    let mut y = *bytes;
+    y[31] &= 0x7f;
+    if SMALL_ORDER.contains(&y) {
+        let kind = Kind::Ed25519;
+        return Err(KeyError::Point { kind });
+    }
+    Ok(())
 }
 
 /// The kind of the RSA key in the DER of an `RSAPublicKey`.

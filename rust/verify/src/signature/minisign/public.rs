@@ -14,7 +14,7 @@ impl PublicKey {
     /// Reads `minisign.pub`: a comment, and one line of base64.
     ///
     /// # Errors
-    /// [`KeyError`]: `malformed`, `private`, `too_long`, `unknown_algorithm`.
+    /// [`KeyError`]: `malformed`, `point`, `private`, `too_long`, `unknown_algorithm`.
     pub fn from_file(file: &[u8]) -> Result<Self, KeyError> {
         if file.len() > crate::key::LONGEST_FILE {
             return Err(KeyError::TooLong {
@@ -38,7 +38,7 @@ impl PublicKey {
         key.copy_from_slice(&rest[8..]);
         Ok(Self {
             number: Number(number),
-            key: crate::PublicKey::from_ed25519(key),
+            key: crate::PublicKey::from_ed25519(key)?,
         })
     }
 

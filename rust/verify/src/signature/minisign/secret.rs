@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Algorithm, KeyError, KeyId, PrivateKey, Scheme,
-    key::Kind,
+    key::{Kind, room},
     signature::{Seen, SignatureError},
 };
 
@@ -220,8 +220,13 @@ fn hide(
     memory: u64,
 ) -> Result<(), KeyError> {
     let parameters = parameters(work, memory).ok_or(KeyError::Encryption {
-        reason: "it asks for more than 1 GiB of scrypt, or for more work than minisign does",
+        reason: "its scrypt asks for more memory or work than minisign's",
     })?;
+    if !room(memory) {
+        return Err(KeyError::Encryption {
+            reason: "its scrypt asks for more memory than is free",
+        });
+    }
     let mut stream = Zeroizing::new([0; HIDDEN]);
     scrypt::scrypt(passphrase, salt, &parameters, &mut *stream).map_err(|_| {
         KeyError::Encryption {

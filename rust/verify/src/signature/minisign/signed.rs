@@ -81,6 +81,13 @@ impl Minisign {
             }
             Need::Whole => {
                 let (digest, whole) = seen.whole()?;
+                // The algorithm isn't signed: who has a signature over a digest can call it a legacy
+                // one, of a file that is that digest.
+                if whole.len() == Algorithm::Blake2b512.digest_length() {
+                    return Err(SignatureError::malformed(
+                        "a legacy one of 64 bytes may be one of another file, whose digest they are",
+                    ));
+                }
                 self.key
                     .verify_message(Scheme::Ed25519, whole, &self.bytes)?;
                 digest
