@@ -391,14 +391,15 @@ fn others(more: usize) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{Algorithm, Hasher, PublicKey, key::Kind};
+    use crate::{Algorithm, Hasher, PrivateKey, key::Kind};
 
     #[test]
     fn the_codes_are_those_of_the_errors() {
         let (name, reason, path) = (String::from("a"), String::from("b"), PathBuf::from("c"));
-        let key = PublicKey::from_ed25519([1; 32]).id();
+        let key = PrivateKey::generate(Kind::Ed25519).unwrap().id();
         let digest = Box::new(Hasher::digest(Algorithm::Sha256, b""));
         let malformed = || Malformed {
             at: String::new(),
