@@ -80,8 +80,8 @@ pub enum ManifestError {
     /// The signer's certificate.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// There is nothing to sign.
-    #[error("{path:?} holds no file that could be signed")]
+    /// There is nothing to sign, or nothing was named to be checked.
+    #[error("of {path:?} there is no file to sign or to check")]
     Empty {
         /// The tree.
         path: PathBuf,

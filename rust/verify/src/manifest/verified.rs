@@ -124,7 +124,7 @@ impl Verified {
     /// `progress` is called in this thread with bytes done and in all; its `Break` ends the work.
     ///
     /// # Errors
-    /// [`ManifestError`]: `file_…`, `symlink…`, `not_listed`, `other_kind`, `tree_too_large`, `io`,
+    /// [`ManifestError`]: `file_…`, `symlink…`, `not_listed`, `empty`, `other_kind`, `tree_too_large`, `io`,
     /// `unreadable`, `cancelled`.
     pub fn check(
         &self,
@@ -148,6 +148,12 @@ impl Verified {
                 distinct.into_iter().collect()
             }
         };
+        // Nothing proves nothing.
+        if names.is_empty() {
+            return Err(ManifestError::Empty {
+                path: tree.path().to_owned(),
+            });
+        }
         let mut jobs = Vec::new();
         for &name in &names {
             let pieces = self.pieces(name)?;

@@ -274,6 +274,7 @@ fn the_parts_of_a_split_model_are_signed_and_checked_without_their_neighbours() 
     assert_eq!((evidence.files, evidence.listed), (2, 2));
     assert_eq!(check(&parts[..1]).unwrap().files, 1);
     assert_eq!(code(check(&["README"])), "manifest.not_listed");
+    assert_eq!(code(check(&[])), "manifest.empty");
     assert_eq!(code(check(&["../README"])), "manifest.not_listed");
     fs::write(model.path().join(parts[1]), [3; 5_000]).unwrap();
     check(&parts[..1]).unwrap();
