@@ -109,6 +109,11 @@ bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core
 	cargo build $(worker_config) $(worker_flags) -p strongroom-engine --example bare
 	$(venv)/bin/python -m benches.core "$$($(venv)/bin/python demo/fetch_model.py $(models))" $(if $(PUBLISH),--readme README.md)
 
+.PHONY: bench-trust
+bench-trust: $(venv)/.built ## Measure verifying a signed directory against the hash functions and model-signing; writes benches/out/trust.json
+	cargo build $(host_flags) --release --quiet -p strongroom-verify --example hashes
+	$(venv)/bin/python -m benches.trust
+
 .PHONY: bench-signatures
 bench-signatures: $(venv)/.built ## Measure what a signature adds to a load
 	$(venv)/bin/python -m benches.signatures "$$($(venv)/bin/python demo/fetch_model.py $(models))"

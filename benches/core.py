@@ -99,9 +99,9 @@ def publish(measurements: list[Measurement], readme: Path) -> None:
     readme.write_text(text[:start] + "\n".join(rows) + "\n" + text[end:])
 
 
-def write(measurements: list[Measurement]) -> None:
+def write(measurements: list[Measurement], out: Path = OUT) -> None:
     """Write the figures for programs."""
-    OUT.parent.mkdir(parents=True, exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     rows = [
         {
             "name": m.name,
@@ -116,7 +116,7 @@ def write(measurements: list[Measurement]) -> None:
         }
         for m in measurements
     ]
-    OUT.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+    out.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
 
 
 def measure(path: Path, console: Console) -> tuple[list[Measurement], list[tuple[str, str]]]:

@@ -25,6 +25,13 @@ RAISED_IN_RUST = {
     "sandbox.rlimits_absent": "rust/sandbox/src/machine.rs",
     "sandbox.seccomp_absent": "rust/sandbox/src/machine.rs",
     "sandbox.swap_present": "rust/sandbox/src/machine.rs",
+    "certificate.authority": "rust/verify/tests/manifest/certificates.rs",
+    "certificate.critical_extension": "rust/verify/tests/manifest/certificates.rs",
+    "certificate.key_usage": "rust/verify/tests/manifest/certificates.rs",
+    "certificate.path_length": "rust/verify/tests/manifest/certificates.rs",
+    "manifest.file_changed": "rust/verify/src/manifest/tree.rs",
+    "manifest.file_special": "rust/verify/tests/manifest/trees.rs",
+    "manifest.unreadable": "rust/verify/src/manifest/tree.rs",
 }
 """Codes of headers too large to write here, of hosts that lie, and of machines other than this one."""
 

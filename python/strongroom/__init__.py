@@ -44,6 +44,9 @@ The public names:
 - Tokenizer: what it says about its vocabulary
 - SpecialToken: a token with a role of its own
 - Finding: something that preflight noticed and does not refuse
+- verify_manifest: hold a directory or a file to what was signed (OpenSSF Model Signing)
+- sign_manifest: sign a directory or a file
+- ManifestEvidence: what `verify_manifest` verified, and by whom it was signed
 - verify_signature: who signed a file, or an error
 - sign: signs a file
 - generate_key: makes a key pair
@@ -60,6 +63,8 @@ The public names:
 - SignatureError: the signature is malformed, or not one of these bytes by this key
 - OutputError: a file can't be written
 - TrustError: nothing proves that the file is the one that was meant
+- CertificateError: the certificates don't lead from the signer to a pinned root
+- ManifestError: the signed manifest proves nothing, or the model is not the one that was signed
 - PreflightError: the file is not a well-formed model
 - LoadError: llama.cpp couldn't load the model within its limits
 - SandboxError: this machine can't enforce the isolation
@@ -85,9 +90,11 @@ from strongroom._core import (
 )
 from strongroom.configuration.load import load_settings
 from strongroom.errors import (
+    CertificateError,
     ChecksumError,
     FetchError,
     LoadError,
+    ManifestError,
     OptionError,
     OutputError,
     PreflightError,
@@ -108,6 +115,7 @@ from strongroom.messages import Message, MessageDict, Prompt, Role
 from strongroom.models.evidence import Evidence
 from strongroom.models.fetching import fetch
 from strongroom.models.inspection import inspect
+from strongroom.models.manifest import ManifestEvidence, sign_manifest, verify_manifest
 from strongroom.models.signing import generate_key, sign, verify_signature
 from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
 from strongroom.router.async_router import AsyncRouter
@@ -129,6 +137,7 @@ __all__ = [
     "AsyncRouter",
     "AsyncStream",
     "Capability",
+    "CertificateError",
     "ChecksumError",
     "Completion",
     "Evidence",
@@ -141,6 +150,8 @@ __all__ = [
     "Layer",
     "Limits",
     "LoadError",
+    "ManifestError",
+    "ManifestEvidence",
     "Message",
     "MessageDict",
     "ModelInfo",
@@ -185,6 +196,8 @@ __all__ = [
     "inspect",
     "load_settings",
     "sign",
+    "sign_manifest",
+    "verify_manifest",
     "verify_signature",
 ]
 

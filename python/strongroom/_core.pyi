@@ -20,6 +20,7 @@ __all__ = [
     "Image",
     "Inspection",
     "Layer",
+    "ManifestEvidence",
     "Model",
     "Piece",
     "Sources",
@@ -35,7 +36,9 @@ __all__ = [
     "owner_of",
     "rehearse",
     "sign_file",
+    "sign_manifest",
     "verify_file",
+    "verify_manifest",
 ]
 
 def error_codes() -> list[str]:
@@ -90,6 +93,96 @@ def fetch(
     Raises FetchError, ChecksumError; TrustError (`trust.no_proof`) without a checksum, unless
     `danger_unverified`.
     """
+
+def verify_manifest(
+    path: str,
+    *,
+    signature: str,
+    public_key: str | None = None,
+    certificates: Sequence[str] = (),
+    identity: str | None = None,
+    issuer: str | None = None,
+    trusted_root: str | None = None,
+    ignore_paths: Sequence[str] = (),
+    files: Sequence[str] | None = None,
+    now: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ManifestEvidence:
+    """Hold the directory or file at `path` to the signed manifest at `signature`.
+
+    Exactly one of `public_key`, `certificates`, and `identity` with `issuer` and `trusted_root` says whom
+    to trust: PEM files, and the JSON of a Sigstore instance. `now` is in seconds since 1970.
+    `progress(done, total)` is called with bytes, in this thread; what it raises ends the work and is
+    raised.
+
+    Raises ManifestError, CertificateError, SourceError, OptionError.
+    """
+
+def sign_manifest(
+    path: str,
+    *,
+    private_key: str,
+    output: str,
+    passphrase: bytearray | None = None,
+    passphrase_file: str | None = None,
+    certificates: Sequence[str] = (),
+    algorithm: str = "sha256",
+    shard_size: int | None = None,
+    allow_symlinks: bool = False,
+    ignore_paths: Sequence[str] = (),
+    files: Sequence[str] | None = None,
+    now: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Sign the directory or file at `path`, and write the manifest to `output`, which isn't listed.
+
+    `passphrase` is wiped; `output` may not exist.
+
+    Raises ManifestError, CertificateError, SigningKeyError, SourceError, OutputError, OptionError.
+    """
+
+@final
+class ManifestEvidence:
+    """That a tree is what was signed. Names in it are the signer's."""
+
+    @property
+    def method(self) -> Literal["key", "certificate", "sigstore"]: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def subject(self) -> str | None: ...
+    @property
+    def certificate(self) -> str | None: ...
+    @property
+    def root_subject(self) -> str | None: ...
+    @property
+    def root_certificate(self) -> str | None: ...
+    @property
+    def not_after(self) -> int | None:
+        """Last second of the signer's certificate, since 1970."""
+    @property
+    def identity(self) -> str | None: ...
+    @property
+    def issuer(self) -> str | None: ...
+    @property
+    def signed_at(self) -> int | None:
+        """As a log or a time stamp says, since 1970."""
+    @property
+    def model(self) -> str: ...
+    @property
+    def root(self) -> str: ...
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def serialization(self) -> Literal["files", "shards"]: ...
+    @property
+    def files(self) -> int: ...
+    @property
+    def listed(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def verified_at(self) -> int: ...
 
 def verify_file(
     path: str,

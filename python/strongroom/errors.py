@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 __all__ = [
+    "CertificateError",
     "ChecksumError",
     "FetchError",
     "LoadError",
+    "ManifestError",
     "OptionError",
     "OutputError",
     "PreflightError",
@@ -146,6 +148,14 @@ class TrustError(StrongroomError):
     """Nothing proves that the file is the one that was meant."""
 
 
+class CertificateError(StrongroomError):
+    """The certificates don't lead from the signer to a pinned root, or aren't for signing models."""
+
+
+class ManifestError(StrongroomError):
+    """The signed manifest proves nothing, or the model is not the one that was signed."""
+
+
 class PreflightError(StrongroomError):
     """The file is not a well-formed model; no C++ has seen it."""
 
@@ -189,6 +199,8 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "signature": SignatureError,
         "output": OutputError,
         "trust": TrustError,
+        "certificate": CertificateError,
+        "manifest": ManifestError,
         "gguf": PreflightError,
         "load": LoadError,
         "sandbox": SandboxError,

@@ -8,7 +8,11 @@ use strongroom_gguf::Refusal;
 use strongroom_host::HostError;
 use strongroom_memory::{ProofError, SourceError};
 use strongroom_protocol::FaultCode;
-use strongroom_verify::{Digest, KeyError, SignatureError, VerifyError};
+use strongroom_verify::{
+    Digest, KeyError, SignatureError, VerifyError,
+    certificate::CertificateError,
+    manifest::{self, ManifestError},
+};
 
 /// Codes that this crate adds, for what no crate below it can know.
 const CODES: &[&str] = &[
@@ -31,12 +35,11 @@ const UNSEEN: &[&str] = &[
     "gguf.incomplete",
     // Only where the kernel gives no random numbers.
     "key.generation",
-    // Of a pass over the bytes, which is always made as the signature needs it.
-    "signature.incomplete",
     // Only where the library fails; nothing that a caller gives is refused so.
     "signature.unsigned",
     // What the signal handler or the callback raised is raised instead.
     "fetch.cancelled",
+    "manifest.cancelled",
     "source.cancelled",
     // Of the worker, which tells them in the words of `sandbox.unavailable`.
     "sandbox.cores",
@@ -59,6 +62,8 @@ pub(crate) fn error_codes() -> Vec<&'static str> {
         strongroom_memory::CODES,
         strongroom_sandbox::CODES,
         strongroom_verify::CODES,
+        manifest::CODES,
+        strongroom_verify::certificate::CODES,
         strongroom_verify::key::CODES,
         strongroom_verify::signature::CODES,
     ]
@@ -121,6 +126,17 @@ impl Error {
             code: "prompt.not_unicode",
             message: format!("{what} holds a lone surrogate, which is no character"),
             next_step: "give text that encodes to UTF-8".to_owned(),
+        }
+    }
+
+    /// None, or several, of the ways to say whose manifest is trusted; or half of one.
+    pub(crate) fn whom_to_trust() -> Self {
+        Self::Core {
+            code: "option.out_of_range",
+            message: "exactly one of public_key, certificate_chain, and identity with issuer and \
+                      trusted_root has to be given"
+                .to_owned(),
+            next_step: "name what the signature is to be verified with".to_owned(),
         }
     }
 
@@ -216,8 +232,10 @@ macro_rules! from_core {
 
 from_core!(
     FetchError,
+    CertificateError,
     HostError,
     KeyError,
+    ManifestError,
     Refusal,
     SignatureError,
     SourceError,

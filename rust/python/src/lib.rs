@@ -17,12 +17,14 @@ mod fetch;
 mod gguf;
 mod image;
 mod inspect;
+mod manifest;
 mod model;
 mod output;
 #[cfg(feature = "panic-probe")]
 mod panic_probe;
 mod parts;
 mod proof;
+mod passphrase;
 mod signature;
 mod signing;
 mod stream;
@@ -41,6 +43,7 @@ mod _core {
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,
         inspect::{Inspection, inspect},
+        manifest::{ManifestEvidence, sign_manifest, verify_manifest},
         model::{Layer, Model},
         signature::{Evidence, verify_file},
         signing::{generate_key, sign_file},

@@ -3,10 +3,12 @@
 //! What is verified raises where it fails; nothing here answers a bool that could go unread.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 mod digest;
 mod error;
 mod hasher;
 pub mod key;
+pub mod manifest;
 pub mod signature;
 
 pub use digest::{Algorithm, Digest};
