@@ -23,8 +23,8 @@ mod output;
 #[cfg(feature = "panic-probe")]
 mod panic_probe;
 mod parts;
-mod proof;
 mod passphrase;
+mod proof;
 mod signature;
 mod signing;
 mod stream;

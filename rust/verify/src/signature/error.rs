@@ -122,7 +122,9 @@ impl SignatureError {
                 "name a hash only with a key of ECDSA or RSA: sha256, sha384 or sha512; to sign, \
                  P-256 takes sha256 and P-384 sha384"
             }
-            Self::Incomplete { .. } => "sign it over a digest: of a model in parts the bytes of a part are not kept as they are",
+            Self::Incomplete { .. } => {
+                "sign it over a digest: of a model in parts the bytes of a part are not kept as they are"
+            }
             Self::Invalid { .. } => {
                 "get the file, its signature and the public key again from the publisher; where the \
                  signature is over another hash, name that"
