@@ -46,6 +46,7 @@ The public names:
 - Finding: something that preflight noticed and does not refuse
 - verify_manifest: hold a directory or a file to what was signed (OpenSSF Model Signing)
 - sign_manifest: sign a directory or a file
+- SignedManifest: a signed list of files as proof of a load, and whose signature is accepted
 - ManifestEvidence: what `verify_manifest` verified, and by whom it was signed
 - verify_signature: who signed a file, or an error
 - sign: signs a file
@@ -115,6 +116,7 @@ from strongroom.messages import Message, MessageDict, Prompt, Role
 from strongroom.models.evidence import Evidence
 from strongroom.models.fetching import fetch
 from strongroom.models.inspection import inspect
+from strongroom.models.listed import SignedManifest
 from strongroom.models.manifest import ManifestEvidence, sign_manifest, verify_manifest
 from strongroom.models.signing import generate_key, sign, verify_signature
 from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
@@ -176,6 +178,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SignatureError",
+    "SignedManifest",
     "Signer",
     "SigningKeyError",
     "SourceError",

@@ -7,7 +7,7 @@ prefix of the error's stable code. Whatever takes long releases the GIL and answ
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal, Self, final
 
 __all__ = [
     "Began",
@@ -20,6 +20,7 @@ __all__ = [
     "Image",
     "Inspection",
     "Layer",
+    "Manifest",
     "ManifestEvidence",
     "Model",
     "Piece",
@@ -140,6 +141,31 @@ def sign_manifest(
 
     Raises ManifestError, CertificateError, SigningKeyError, SourceError, OutputError, OptionError.
     """
+
+@final
+class Manifest:
+    """A signed manifest whose signer was verified, for the load of files that it lists."""
+
+    def __new__(
+        cls,
+        path: str,
+        *,
+        public_key: str | None = None,
+        certificates: Sequence[str] = (),
+        identity: str | None = None,
+        issuer: str | None = None,
+        trusted_root: str | None = None,
+        now: int | None = None,
+    ) -> Self:
+        """Reads and verifies the signed manifest at `path`; no file that it lists is opened.
+
+        Whom to trust is as for `verify_manifest`.
+
+        Raises ManifestError, CertificateError, SigningKeyError, SourceError, OptionError.
+        """
+    @property
+    def names(self) -> list[str]:
+        """The files that were signed, in order; `.` alone for a single file."""
 
 @final
 class ManifestEvidence:
@@ -427,6 +453,8 @@ class Image:
         algorithms: Sequence[str] = (),
         parts: Sequence[str] = (),
         part_checksums: Sequence[str] = (),
+        manifest: Manifest | None = None,
+        manifest_names: Sequence[str] = (),
     ) -> Image:
         """Reads a file, or every part of a model, once into sealed memory, hashing every byte.
 
@@ -439,7 +467,8 @@ class Image:
         (`sha256`, …) are computed in the same pass beside those that checksum and pins need. `parts`
         are the paths of all parts of a split model, in their order: they become one image, without the
         keys that say so; its digests are those of the parts' digests, one after the other, and
-        `part_checksums` has one for each. Their signatures stand beside them.
+        `part_checksums` has one for each. Their signatures stand beside them. The file, or each part,
+        has to be what `manifest` lists under its name in `manifest_names`.
 
         Raises ChecksumError, SignatureError, SigningKeyError, SourceError, PreflightError; TrustError
         (`trust.no_proof`, with the digest found) without a checksum, a public key or a pin that
@@ -465,6 +494,9 @@ class Image:
     @property
     def evidence(self) -> list[Evidence]:
         """What verifying the signature found: one, or one of each part."""
+    @property
+    def listed(self) -> ManifestEvidence | None:
+        """Who signed the manifest that lists it."""
     @property
     def seconds(self) -> float:
         """From open to sealed, proved and preflighted."""

@@ -1,11 +1,12 @@
 """Arguments of calls: checked before they go to the core, with errors that name them."""
 
 import os
+from collections.abc import Iterable
 
 from strongroom.errors import OptionError
 from strongroom.options import shown
 
-__all__ = ["comment_of", "file_of", "required", "secret", "word"]
+__all__ = ["comment_of", "file_of", "files_of", "names", "required", "secret", "text", "word"]
 
 
 def file_of(option: str, value: object) -> str | None:
@@ -55,3 +56,33 @@ def secret(value: object) -> bytearray | None:
     if value is not None and not isinstance(value, bytearray):
         raise OptionError("option.wrong_type", "passphrase must be a bytearray, which can be wiped")
     return value
+
+
+def files_of(option: str, value: object) -> list[str]:
+    """Return the paths of one or several small files."""
+    if isinstance(value, str | os.PathLike):
+        return [required(option, value)]
+    if not isinstance(value, Iterable):
+        raise OptionError("option.wrong_type", f"{option} must be a path or several, not {shown(value)}")
+    return [required(option, one) for one in value]
+
+
+def text(option: str, value: object) -> str | None:
+    """Return text that UTF-8 has bytes for."""
+    return None if value is None else names(option, [value])[0]
+
+
+def names(option: str, value: object) -> list[str]:
+    """Return names of files in a manifest."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise OptionError("option.wrong_type", f"{option} must be a list of paths, not {shown(value)}")
+    checked = []
+    for name in value:
+        if not isinstance(name, str):
+            raise OptionError(
+                "option.wrong_type", f"{option} must be a list of strings: one is {shown(name)}"
+            )
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise OptionError("option.out_of_range", f"{option}: {shown(name)} is no text")
+        checked.append(name)
+    return checked

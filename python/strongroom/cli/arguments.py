@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from strongroom.configuration.load import configure
+from strongroom.errors import OptionError
+from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum
 from strongroom.settings import Settings
 
@@ -16,7 +18,22 @@ if TYPE_CHECKING:
     from typer._click import Command as ClickCommand
     from typer._click import Context
 
-__all__ = ["Checksums", "Command", "Commands", "Config", "ModelVersion", "Name", "checksum_of", "configured"]
+__all__ = [
+    "CertificateChain",
+    "Checksums",
+    "Command",
+    "Commands",
+    "Config",
+    "Identity",
+    "Issuer",
+    "ManifestFile",
+    "ModelVersion",
+    "Name",
+    "TrustedRoot",
+    "checksum_of",
+    "configured",
+    "manifest_of",
+]
 
 Config = Annotated[
     Path | None,
@@ -47,6 +64,34 @@ ModelVersion = Annotated[
     str | None, typer.Option(metavar="1.2.3", help="Of the model, for the trust policy and the record.")
 ]
 """The option `--model-version`."""
+
+ManifestFile = Annotated[
+    str | None,
+    typer.Option("--manifest", metavar="FILE", help="A signed manifest that lists the model: model.sig."),
+]
+"""The option `--manifest`."""
+
+CertificateChain = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE", help="Of a manifest: the root of whom you trust, in PEM; can be repeated."),
+]
+"""The option `--certificate-chain`."""
+
+Identity = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Of a manifest: exactly whom Sigstore's certificate names.")
+]
+"""The option `--identity`."""
+
+Issuer = Annotated[
+    str | None, typer.Option(metavar="URL", help="With --identity: exactly who vouched for it.")
+]
+"""The option `--issuer`."""
+
+TrustedRoot = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="With --identity: the Sigstore instance's trusted_root.json."),
+]
+"""The option `--trusted-root`."""
 
 OPTION = re.compile(r"--[a-z-]{2,32}")
 """What may be an option misspelt."""
@@ -98,3 +143,20 @@ def checksum_of(given: list[str] | None) -> Checksum | None:
     if not given:
         return None
     return given[0] if len(given) == 1 else given
+
+
+def manifest_of(
+    path: str | None,
+    *,
+    public_key: str | None,
+    certificate_chain: list[str] | None,
+    identity: str | None,
+    issuer: str | None,
+    trusted_root: str | None,
+) -> SignedManifest | None:
+    """Return the manifest that is given; what only a manifest needs has no place without one."""
+    if path is not None:
+        return SignedManifest(path, public_key, certificate_chain or (), identity, issuer, trusted_root)
+    if certificate_chain or identity or issuer or trusted_root:
+        raise OptionError("option.out_of_range", "whom to trust with a manifest needs --manifest")
+    return None

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from strongroom._core import Layer
 from strongroom.cli.terminal import note, notes, plain
+from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum
 from strongroom.models.trust import Progress as Callback
 from strongroom.results import ModelInfo
@@ -35,6 +36,7 @@ class Load:
     signature: str | None = None
     public_key: str | None = None
     hash: str | None = None
+    manifest: SignedManifest | None = None
     chat_template: str | None = None
     allow_architectures: Sequence[str] = ()
     name: str | None = None
@@ -82,6 +84,7 @@ def loaded(load: Load, *, quiet: bool = False) -> Iterator[tuple[Router, ModelIn
                 signature=load.signature,
                 public_key=load.public_key,
                 hash=load.hash,
+                manifest=load.manifest,
                 chat_template=load.chat_template,
                 allow_architectures=load.allow_architectures,
                 progress=progress,
@@ -101,6 +104,8 @@ def show(info: ModelInfo) -> None:
         note("NOT CHECKED", f"{info.digest} {read}: nothing proves that this is the model", "bold red")
     for evidence in info.evidence[:1]:  # all parts by the one key that was given
         note("signed", f"by {evidence.signer}, {evidence.how}", "bold green")
+    if info.signer is not None and not info.evidence:
+        note("signed", f"by {plain(info.signer).plain}, in a manifest", "bold green")
     for finding in info.findings:
         note("finding", f"{finding.message} [{finding.code}]", "yellow")
     note("sandbox", f"{summary(info.sandbox)}, isolation {info.isolation}, worker {info.pid}")

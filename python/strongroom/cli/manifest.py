@@ -42,7 +42,7 @@ def is_manifest(model: str, signature: str | None, listing: Listing) -> bool:
     """Tell whether a manifest is meant: of a directory, by a certificate, or in a file of JSON."""
     if Path(model).is_dir() or listing.certificate_chain or listing.trusted_root:
         return True
-    if signature is None:
+    if signature is None or not Path(signature).is_file():
         return False
     try:
         with Path(signature).open("rb") as file:

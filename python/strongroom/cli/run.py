@@ -7,7 +7,20 @@ from typing import Annotated, Any
 import typer
 
 from strongroom.cli import asking
-from strongroom.cli.arguments import Checksums, Config, ModelVersion, Name, checksum_of, configured
+from strongroom.cli.arguments import (
+    CertificateChain,
+    Checksums,
+    Config,
+    Identity,
+    Issuer,
+    ManifestFile,
+    ModelVersion,
+    Name,
+    TrustedRoot,
+    checksum_of,
+    configured,
+    manifest_of,
+)
 from strongroom.cli.loading import Load, loaded
 from strongroom.cli.terminal import json_of, write_json
 from strongroom.errors import OptionError, PromptError, SourceError, StrongroomError
@@ -44,6 +57,11 @@ def run(
         str | None,
         typer.Option(metavar="FILE", help="The signature; default MODEL.sig, minisign's MODEL.minisig."),
     ] = None,
+    manifest: ManifestFile = None,
+    certificate_chain: CertificateChain = None,
+    identity: Identity = None,
+    issuer: Issuer = None,
+    trusted_root: TrustedRoot = None,
     hash: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="What it is over: sha256, sha384, sha512; default by the key."),
@@ -138,8 +156,9 @@ def run(
             ),
             checksum=checksum_of(checksum),
             signature=signature,
-            public_key=public_key,
+            public_key=None if manifest else public_key,
             hash=hash,
+            manifest=manifest_of(manifest, public_key, certificate_chain, identity, issuer, trusted_root),
             chat_template=None if chat_template is None else template_in(chat_template),
             allow_architectures=allow_architecture or (),
             name=name,

@@ -1,23 +1,21 @@
 """Signed manifests: OpenSSF Model Signing v1.0, of a directory, a file, or the parts of a split model."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from strongroom import _core
-from strongroom.arguments import file_of, required, secret
+from strongroom.arguments import file_of, files_of, names, required, secret, text
 from strongroom.errors import OptionError
+from strongroom.models.listed import Files
 from strongroom.models.source import Reference, path_of
 from strongroom.models.trust import Progress
 from strongroom.options import shown
 
 __all__ = ["GIT_PATHS", "ManifestEvidence", "sign_manifest", "verify_manifest"]
-
-Files = Reference | Sequence[Reference]
-"""One file or several."""
 
 HashName = Literal["sha256", "blake2b", "blake3"]
 
@@ -215,36 +213,6 @@ def signature_of(path: str, named: str | None) -> str:
         return named
     directory = Path(path) if Path(path).is_dir() else Path(path).parent
     return os.fspath(directory / "model.sig")
-
-
-def files_of(option: str, value: object) -> list[str]:
-    """Return the paths of one or several small files."""
-    if isinstance(value, str | os.PathLike):
-        return [required(option, value)]
-    if not isinstance(value, Iterable):
-        raise OptionError("option.wrong_type", f"{option} must be a path or several, not {shown(value)}")
-    return [required(option, one) for one in value]
-
-
-def text(option: str, value: object) -> str | None:
-    """Return text that UTF-8 has bytes for."""
-    return None if value is None else names(option, [value])[0]
-
-
-def names(option: str, value: object) -> list[str]:
-    """Return names of files in a manifest."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise OptionError("option.wrong_type", f"{option} must be a list of paths, not {shown(value)}")
-    checked = []
-    for name in value:
-        if not isinstance(name, str):
-            raise OptionError(
-                "option.wrong_type", f"{option} must be a list of strings: one is {shown(name)}"
-            )
-        if any("\ud800" <= character <= "\udfff" for character in name):
-            raise OptionError("option.out_of_range", f"{option}: {shown(name)} is no text")
-        checked.append(name)
-    return checked
 
 
 def is_size(value: object) -> bool:

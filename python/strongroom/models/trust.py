@@ -10,6 +10,7 @@ from typing import NamedTuple
 from strongroom import _core
 from strongroom.arguments import file_of, word
 from strongroom.errors import OptionError, SettingsError, TrustError
+from strongroom.models.listed import SignedManifest
 from strongroom.models.parts import parts_of
 from strongroom.models.source import Checksum, Reference
 from strongroom.options import shown
@@ -63,6 +64,7 @@ def admit(
     signature: Reference | None = None,
     public_key: Reference | None = None,
     hash: str | None = None,
+    manifest: SignedManifest | None = None,
     security: Security,
     allow_architectures: Sequence[str],
     progress: Progress | None,
@@ -81,6 +83,7 @@ def admit(
     danger = security.verification == "danger-none"
     claim = Claim(name=name, version=checked_version(version), danger=danger)
     parts = parts_of(path)
+    signed, names = listed(manifest, parts or [path])
     for part in parts or (path,):
         refuse_early(policy, claim, part, origin)
     try:
@@ -89,6 +92,8 @@ def admit(
             checksum=whole,
             part_checksums=of_parts,
             parts=parts,
+            manifest=signed,
+            manifest_names=names,
             signature=file_of("signature", signature),
             public_key=file_of("public_key", public_key),
             hash=word("hash", hash),
@@ -123,6 +128,7 @@ def examine(
     signature: Reference | None = None,
     public_key: Reference | None = None,
     hash: str | None = None,
+    manifest: SignedManifest | None = None,
     security: Security,
     allow_architectures: Sequence[str],
     progress: Progress | None,
@@ -135,14 +141,18 @@ def examine(
     policy = security.model_verification
     claim = Claim(name=name, version=checked_version(version), danger=security.verification == "danger-none")
     expected, of_parts = checksums(checksum)
+    parts = parts_of(path)
+    signed, names = listed(manifest, parts or [path])
     algorithms = set(policy.algorithms) | {"sha256"}
     if expected is not None:
         algorithms.add(expected.partition(":")[0])
     image = _core.Image.load(
         path,
         checksum=None,
-        parts=parts_of(path),
+        parts=parts,
         part_checksums=of_parts,
+        manifest=signed,
+        manifest_names=names,
         signature=file_of("signature", signature),
         public_key=file_of("public_key", public_key),
         hash=word("hash", hash),
@@ -167,6 +177,16 @@ def examine(
         _, different = lock.compare(policy.lock, name, before, now)
         steps = (*steps, Step("record", f"{name!r} is recorded as {before or 'nothing yet'}", different))
     return replace(decision, steps=steps)
+
+
+def listed(manifest: object, paths: Sequence[str]) -> tuple[_core.Manifest | None, list[str]]:
+    """Verify who signed a manifest, and name the files that are to be loaded as it lists them."""
+    if manifest is None:
+        return None, []
+    if not isinstance(manifest, SignedManifest):
+        raise OptionError("option.wrong_type", f"manifest must be a SignedManifest, not {shown(manifest)}")
+    verified = manifest.verified()
+    return verified, [manifest.name_of(verified, path) for path in paths]
 
 
 def checksums(value: object) -> tuple[str | None, list[str]]:
@@ -216,6 +236,18 @@ def evidence_of(image: _core.Image, expected: str | None, origin: Source | None 
         Signature(kind="signature", key=found.signer, rule=found.how, when=moment(found.signed_at))
         for found in image.evidence[:1]
     )
+    if (found := image.listed) is not None:
+        proofs.append(
+            Signature(
+                kind="oms",
+                key=found.key,
+                identity=found.identity or found.subject,
+                issuer=found.issuer,
+                root=found.root_certificate,
+                rule=f"a manifest of {found.serialization} by {found.algorithm}, signed by {found.method}",
+                when=moment(found.signed_at),
+            )
+        )
     return Evidence(
         digests=tuple(image.digests),
         size=image.size,

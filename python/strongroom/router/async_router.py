@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from strongroom.messages import Prompt, plain_text
+from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference
 from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
@@ -46,6 +47,7 @@ class AsyncRouter:
         signature: Reference | None = None,
         public_key: Reference | None = None,
         hash: str | None = None,
+        manifest: SignedManifest | None = None,
         context_length: int | None = None,
         chat_template: str | None = None,
         allow_architectures: Sequence[str] = (),
@@ -68,6 +70,7 @@ class AsyncRouter:
                 signature=signature,
                 public_key=public_key,
                 hash=hash,
+                manifest=manifest,
                 context_length=context_length,
                 chat_template=chat_template,
                 allow_architectures=allow_architectures,

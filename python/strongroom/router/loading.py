@@ -8,6 +8,7 @@ from strongroom import _core
 from strongroom.backends.local import Local
 from strongroom.errors import ChecksumError
 from strongroom.models.fetching import fetch_remote, origin_of
+from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference, Remote, source_of
 from strongroom.models.trust import Admitted, Progress, admit
 from strongroom.quantities import invalid
@@ -45,6 +46,7 @@ def load(
     signature: Reference | None,
     public_key: Reference | None,
     hash: str | None,
+    manifest: SignedManifest | None,
     context_length: int | None,
     chat_template: str | None,
     allow_architectures: Sequence[str],
@@ -76,6 +78,7 @@ def load(
             signature=signature,
             public_key=public_key,
             hash=hash,
+            manifest=manifest,
             security=settings.security,
             allow_architectures=allow_architectures,
             progress=watched,

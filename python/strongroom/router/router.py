@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from strongroom.messages import Prompt, plain_text
+from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference
 from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
@@ -44,6 +45,7 @@ class Router:
         signature: Reference | None = None,
         public_key: Reference | None = None,
         hash: str | None = None,
+        manifest: SignedManifest | None = None,
         context_length: int | None = None,
         chat_template: str | None = None,
         allow_architectures: Sequence[str] = (),
@@ -53,14 +55,15 @@ class Router:
 
         `reference` is a path; `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits;
         `version`, numbers with dots, is what the trust policy and the record of models go by;
-        `public_key`, `signature` and `hash` are those of `verify_signature`; what is given has to hold;
+        `public_key`, `signature` and `hash` are those of `verify_signature`; `manifest` is a signed list
+        of files that has this one in it, or its parts; what is given has to hold;
         `context_length` takes precedence over the settings'; `chat_template` replaces the file's;
         `allow_architectures` names architectures that preflight can't check in depth. `progress(done,
         total)` is called with bytes; what it raises ends the loading.
 
-        Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError (without a checksum
-        or a public key, unless the settings name the danger), PreflightError, SandboxError, LoadError,
-        WorkerError, OptionError, RouterError.
+        Raises SourceError, FetchError, ChecksumError, SignatureError, SigningKeyError, ManifestError,
+        CertificateError, TrustError (without any proof, unless the settings name the danger),
+        PreflightError, SandboxError, LoadError, WorkerError, OptionError, RouterError.
         """
         return load(
             self._registry,
@@ -72,6 +75,7 @@ class Router:
             signature=signature,
             public_key=public_key,
             hash=hash,
+            manifest=manifest,
             context_length=context_length,
             chat_template=chat_template,
             allow_architectures=allow_architectures,

@@ -263,6 +263,40 @@ impl Unproven {
         Ok((self.accept(digest), evidence))
     }
 
+    /// As [`prove`](Self::prove), where more than one digest has to be right.
+    ///
+    /// # Errors
+    /// The same; the image should not be used.
+    pub fn compare(&self, expected: &Digest) -> Result<(), VerifyError> {
+        matching(expected, &self.digests).map(drop)
+    }
+
+    /// Holds the sealed bytes to whatever `check` holds them to.
+    ///
+    /// # Errors
+    /// What `check` answers, and [`SourceError`]: `io`; the image is gone.
+    pub fn prove_by<E: From<SourceError>>(
+        self,
+        check: impl FnOnce(&[u8]) -> Result<(), E>,
+    ) -> Result<Image, E> {
+        self.compare_by(check)?;
+        let digest = self.digests[0];
+        Ok(self.accept(digest))
+    }
+
+    /// As [`prove_by`](Self::prove_by), where more has to be right.
+    ///
+    /// # Errors
+    /// The same; the image should not be used.
+    pub fn compare_by<E: From<SourceError>>(
+        &self,
+        check: impl FnOnce(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let bytes = Mapping::new(self.memory.as_fd(), self.length)
+            .map_err(|error| io_error("map the image of", self.path.clone(), error))?;
+        check(&bytes)
+    }
+
     /// Takes the bytes as they are, compared with nothing.
     pub fn danger_accept(self) -> Image {
         let found = self.digests[0];

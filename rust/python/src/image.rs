@@ -16,7 +16,8 @@ use crate::{
     detach::{self, Caller},
     errors::Error,
     gguf::Header,
-    proof::{Files, Trusted},
+    manifest::{Manifest, ManifestEvidence},
+    proof::{Files, Listed, Trusted},
     signature::{self, Evidence},
 };
 
@@ -33,6 +34,9 @@ pub(crate) struct Image {
     #[pyo3(get)]
     verified: bool,
     evidence: Vec<Py<Evidence>>,
+    // Who signed the manifest that lists it.
+    #[pyo3(get)]
+    listed: Option<Py<ManifestEvidence>>,
     #[pyo3(get)]
     seconds: f64,
 }
@@ -49,8 +53,8 @@ impl Image {
     /// Reads a file, or every part of a model, once into sealed memory, hashing every byte.
     #[staticmethod]
     #[pyo3(
-        signature = (path, *, checksum, danger_unverified=false, signature=None, public_key=None, hash=None, allow_architectures=Vec::new(), size_limit=None, progress=None, pins=Vec::new(), algorithms=Vec::new(), parts=Vec::new(), part_checksums=Vec::new()),
-        text_signature = "(path, *, checksum, danger_unverified=False, signature=None, public_key=None, hash=None, allow_architectures=(), size_limit=None, progress=None, pins=(), algorithms=(), parts=(), part_checksums=())"
+        signature = (path, *, checksum, danger_unverified=false, signature=None, public_key=None, hash=None, allow_architectures=Vec::new(), size_limit=None, progress=None, pins=Vec::new(), algorithms=Vec::new(), parts=Vec::new(), part_checksums=Vec::new(), manifest=None, manifest_names=Vec::new()),
+        text_signature = "(path, *, checksum, danger_unverified=False, signature=None, public_key=None, hash=None, allow_architectures=(), size_limit=None, progress=None, pins=(), algorithms=(), parts=(), part_checksums=(), manifest=None, manifest_names=())"
     )]
     fn load(
         py: Python<'_>,
@@ -67,6 +71,8 @@ impl Image {
         algorithms: Vec<Bound<'_, PyString>>,
         parts: Vec<PathBuf>,
         part_checksums: Vec<Bound<'_, PyString>>,
+        manifest: Option<Py<Manifest>>,
+        manifest_names: Vec<String>,
     ) -> Result<Self, Error> {
         let start = Instant::now();
         let parse_all = |texts: Vec<Bound<'_, PyString>>| {
@@ -76,6 +82,9 @@ impl Image {
             digest: checksum.map(parse).transpose()?,
             parts: parse_all(part_checksums)?,
             pins: parse_all(pins)?,
+            listed: manifest
+                .map(|manifest| Listed::new(manifest, manifest_names))
+                .transpose()?,
             danger: danger_unverified,
         };
         let wanted = algorithms
@@ -124,7 +133,13 @@ impl Image {
             Ok::<_, Error>((proved, header))
         })?;
         let evidence = proved.evidence.into_iter();
+        let size = proved.sealed.len() as u64;
+        let listed = trusted.listed.as_ref().map(|listed| {
+            let manifest = listed.manifest.get();
+            Py::new(py, manifest.evidence(listed.names.len(), size))
+        });
         Ok(Self {
+            listed: listed.transpose()?,
             sealed: proved.sealed,
             header: Py::new(py, Header::from(header))?,
             verified: proved.verified,

@@ -43,7 +43,7 @@ mod _core {
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,
         inspect::{Inspection, inspect},
-        manifest::{ManifestEvidence, sign_manifest, verify_manifest},
+        manifest::{Manifest, ManifestEvidence, sign_manifest, verify_manifest},
         model::{Layer, Model},
         signature::{Evidence, verify_file},
         signing::{generate_key, sign_file},

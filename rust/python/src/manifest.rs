@@ -13,7 +13,7 @@ use strongroom_verify::{
     key,
     manifest::{
         self, Evidence, Ignored, LARGEST_BUNDLE, LARGEST_ROOT, ManifestError, Options, Scope,
-        Serialization, Signer, Signing, Trust, TrustedRoot,
+        Serialization, Signer, Signing, Trust, TrustedRoot, Verified,
     },
 };
 use zeroize::Zeroizing;
@@ -79,6 +79,121 @@ impl ManifestEvidence {
     }
 }
 
+/// A signed manifest whose signer was verified, for the load of files that it lists.
+#[pyclass(frozen, module = "strongroom._core")]
+pub(crate) struct Manifest {
+    verified: Verified,
+    now: Duration,
+}
+
+#[pymethods]
+impl Manifest {
+    /// Reads and verifies the signed manifest at `path`; no file that it lists is opened.
+    #[new]
+    #[pyo3(
+        signature = (path, *, public_key=None, certificates=Vec::new(), identity=None, issuer=None, trusted_root=None, now=None),
+        text_signature = "(path, *, public_key=None, certificates=(), identity=None, issuer=None, trusted_root=None, now=None)"
+    )]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        public_key: Option<PathBuf>,
+        certificates: Vec<PathBuf>,
+        identity: Option<String>,
+        issuer: Option<String>,
+        trusted_root: Option<PathBuf>,
+        now: Option<u64>,
+    ) -> Result<Self, Error> {
+        let now = time(now);
+        let whom = Whom {
+            public_key,
+            certificates,
+            identity,
+            issuer,
+            trusted_root,
+        };
+        let verified = detach::run(py, || whom.verify(&path, now))?;
+        Ok(Self { verified, now })
+    }
+
+    /// The files that were signed, in order; `.` alone for a single file.
+    #[getter]
+    fn names(&self) -> Vec<&str> {
+        self.verified.names().collect()
+    }
+}
+
+impl Manifest {
+    /// What was signed.
+    pub(crate) const fn verified(&self) -> &Verified {
+        &self.verified
+    }
+
+    /// That `files` of `bytes` in all are what was signed.
+    pub(crate) fn evidence(&self, files: usize, bytes: u64) -> ManifestEvidence {
+        let verified = &self.verified;
+        let evidence = Evidence {
+            signer: verified.signer().clone(),
+            model: verified.model(),
+            root: verified.root(),
+            algorithm: verified.algorithm(),
+            serialization: verified.serialization(),
+            files,
+            listed: verified.names().count(),
+            bytes,
+        };
+        ManifestEvidence::new(evidence, self.now)
+    }
+}
+
+/// Whose signature is accepted: exactly one of a key, roots, and an identity.
+struct Whom {
+    public_key: Option<PathBuf>,
+    certificates: Vec<PathBuf>,
+    identity: Option<String>,
+    issuer: Option<String>,
+    trusted_root: Option<PathBuf>,
+}
+
+impl Whom {
+    /// Reads whom to trust, and only then what a stranger wrote at `path`.
+    fn verify(self, path: &Path, now: Duration) -> Result<Verified, Error> {
+        let bundle = |trust: &Trust<'_>| {
+            let bundle = Source::read_small(path, LARGEST_BUNDLE)?;
+            manifest::read(&bundle, trust).map_err(|error| Error::from(error).in_file(path))
+        };
+        match (
+            self.public_key,
+            &self.certificates[..],
+            self.identity,
+            self.issuer,
+            self.trusted_root,
+        ) {
+            (Some(key), [], None, None, None) => {
+                let file = Source::read_small(&key, key::LONGEST_FILE)?;
+                let key =
+                    PublicKey::from_pem(&file).map_err(|error| Error::from(error).in_file(&key))?;
+                bundle(&Trust::Key(&key))
+            }
+            (None, roots @ [_, ..], None, None, None) => {
+                let roots = Roots::from_pem(&joined(roots)?)?;
+                bundle(&Trust::Certificate { roots: &roots, now })
+            }
+            (None, [], Some(identity), Some(issuer), Some(root)) => {
+                let file = Source::read_small(&root, LARGEST_ROOT)?;
+                let root = TrustedRoot::from_json(&file)
+                    .map_err(|error| Error::from(error).in_file(&root))?;
+                bundle(&Trust::Sigstore {
+                    root: &root,
+                    identity: &identity,
+                    issuer: &issuer,
+                })
+            }
+            _ => Err(Error::whom_to_trust()),
+        }
+    }
+}
+
 /// Holds the directory or file at `path` to the signed manifest at `signature`.
 #[pyfunction]
 #[pyo3(
@@ -100,43 +215,17 @@ pub(crate) fn verify_manifest(
     progress: Option<Py<PyAny>>,
 ) -> Result<ManifestEvidence, Error> {
     let now = time(now);
+    let whom = Whom {
+        public_key,
+        certificates,
+        identity,
+        issuer,
+        trusted_root,
+    };
     detach::interruptible(py, progress, |caller| {
-        // Who is trusted is read before what a stranger wrote.
         let mut ignored = ignoring(&ignore_paths)?;
         ignored.signature(&path, &signature);
-        let bundle = |trust: &Trust<'_>| {
-            let bundle = Source::read_small(&signature, LARGEST_BUNDLE)?;
-            manifest::read(&bundle, trust).map_err(|error| Error::from(error).in_file(&signature))
-        };
-        let verified = match (
-            public_key,
-            &certificates[..],
-            identity,
-            issuer,
-            trusted_root,
-        ) {
-            (Some(key), [], None, None, None) => {
-                let file = Source::read_small(&key, key::LONGEST_FILE)?;
-                let key =
-                    PublicKey::from_pem(&file).map_err(|error| Error::from(error).in_file(&key))?;
-                bundle(&Trust::Key(&key))?
-            }
-            (None, roots @ [_, ..], None, None, None) => {
-                let roots = Roots::from_pem(&joined(roots)?)?;
-                bundle(&Trust::Certificate { roots: &roots, now })?
-            }
-            (None, [], Some(identity), Some(issuer), Some(root)) => {
-                let file = Source::read_small(&root, LARGEST_ROOT)?;
-                let root = TrustedRoot::from_json(&file)
-                    .map_err(|error| Error::from(error).in_file(&root))?;
-                bundle(&Trust::Sigstore {
-                    root: &root,
-                    identity: &identity,
-                    issuer: &issuer,
-                })?
-            }
-            _ => return Err(Error::whom_to_trust()),
-        };
+        let verified = whom.verify(&signature, now)?;
         let names: Option<Vec<&str>> = files
             .as_ref()
             .map(|names| names.iter().map(String::as_str).collect());

@@ -5,13 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pyo3::Py;
 use strongroom_memory::{Image, Unproven, image, parts};
 use strongroom_verify::{
     Algorithm, Digest, VerifyError,
+    manifest::ManifestError,
     signature::{Evidence, Need, Signature},
 };
 
-use crate::{detach::Caller, errors::Error, parts::plan, signature::refused};
+use crate::{detach::Caller, errors::Error, manifest::Manifest, parts::plan, signature::refused};
 
 /// The files of a model.
 pub(crate) struct Files {
@@ -56,8 +58,67 @@ pub(crate) struct Trusted {
     pub(crate) parts: Vec<Digest>,
     /// Digests of which one is proof.
     pub(crate) pins: Vec<Digest>,
+    /// A signed manifest, and the names of the files in it.
+    pub(crate) listed: Option<Listed>,
     /// Nothing need speak for it.
     pub(crate) danger: bool,
+}
+
+/// Files that a signed manifest lists.
+pub(crate) struct Listed {
+    pub(crate) manifest: Py<Manifest>,
+    pub(crate) names: Vec<String>,
+    /// What was signed of each, in order; none where it is a single file that is listed in shards.
+    digests: Vec<Digest>,
+}
+
+impl Listed {
+    /// Looks the names up.
+    pub(crate) fn new(manifest: Py<Manifest>, names: Vec<String>) -> Result<Self, ManifestError> {
+        let verified = manifest.get().verified();
+        let digests = names
+            .iter()
+            .map(|name| verified.digest(name))
+            .collect::<Result<_, _>>();
+        let digests = match digests {
+            Err(ManifestError::StatementUnsupported { .. }) if names.len() == 1 => Vec::new(),
+            digests => digests?,
+        };
+        Ok(Self {
+            manifest,
+            names,
+            digests,
+        })
+    }
+
+    /// Holds the bytes to what was signed, where they are held to more.
+    fn compare(&self, unproven: &Unproven) -> Result<(), Error> {
+        if !unproven.parts().is_empty() {
+            return Ok(unproven.compare_parts(&self.digests)?);
+        }
+        match self.digests.first() {
+            Some(digest) => Ok(unproven.compare(digest)?),
+            None => unproven.compare_by(|bytes| self.check(bytes)),
+        }
+    }
+
+    /// Holds the bytes to what was signed.
+    fn prove(&self, unproven: Unproven) -> Result<Image, Error> {
+        if !unproven.parts().is_empty() {
+            return Ok(unproven.prove_parts(&self.digests)?);
+        }
+        match self.digests.first() {
+            Some(digest) => Ok(unproven.prove(digest)?),
+            None => unproven.prove_by(|bytes| self.check(bytes)),
+        }
+    }
+
+    /// Holds the bytes of a file to its shards.
+    fn check(&self, bytes: &[u8]) -> Result<(), Error> {
+        let verified = self.manifest.get().verified();
+        let name = self.names.first().map_or(".", String::as_str);
+        Ok(verified.check_bytes(name, bytes)?)
+    }
 }
 
 /// A model whose bytes are those that something speaks for, or that is taken in danger.
@@ -72,7 +133,11 @@ pub(crate) struct Proved {
 impl Trusted {
     /// Whether a model could be taken without a signature.
     pub(crate) const fn anything(&self) -> bool {
-        self.danger || self.digest.is_some() || !self.parts.is_empty() || !self.pins.is_empty()
+        self.danger
+            || self.digest.is_some()
+            || self.listed.is_some()
+            || !self.parts.is_empty()
+            || !self.pins.is_empty()
     }
 
     /// What the one pass has to yield; the first names the model.
@@ -87,7 +152,8 @@ impl Trusted {
                 Need::Digest(algorithm) => Some(algorithm),
                 Need::Whole => None,
             });
-        let given = self.digest.iter().chain(&self.parts);
+        let listed = self.listed.iter().flat_map(|listed| &listed.digests);
+        let given = self.digest.iter().chain(&self.parts).chain(listed);
         let named = given.map(Digest::algorithm).chain(signed);
         let more = wanted
             .iter()
@@ -132,6 +198,11 @@ impl Trusted {
         if !self.parts.is_empty() {
             unproven.compare_parts(&self.parts)?;
         }
+        let otherwise =
+            !signatures.is_empty() || whole.or(pinned).is_some() || !self.parts.is_empty();
+        if otherwise && let Some(listed) = &self.listed {
+            listed.compare(&unproven)?;
+        }
         let (sealed, evidence) = if in_parts && !signatures.is_empty() {
             unproven
                 .prove_parts_signed(signatures, whole)
@@ -145,6 +216,8 @@ impl Trusted {
             (unproven.prove(expected)?, Vec::new())
         } else if !self.parts.is_empty() {
             (unproven.prove_parts(&self.parts)?, Vec::new())
+        } else if let Some(listed) = &self.listed {
+            (listed.prove(unproven)?, Vec::new())
         } else if self.danger {
             (unproven.danger_accept(), Vec::new())
         } else {
@@ -154,6 +227,7 @@ impl Trusted {
             sealed,
             verified: whole.is_some()
                 || !self.parts.is_empty()
+                || self.listed.is_some()
                 || !evidence.is_empty()
                 || pinned.is_some(),
             evidence,

@@ -4,7 +4,20 @@ from typing import Annotated, Any
 
 import typer
 
-from strongroom.cli.arguments import Checksums, Config, ModelVersion, Name, checksum_of, configured
+from strongroom.cli.arguments import (
+    CertificateChain,
+    Checksums,
+    Config,
+    Identity,
+    Issuer,
+    ManifestFile,
+    ModelVersion,
+    Name,
+    TrustedRoot,
+    checksum_of,
+    configured,
+    manifest_of,
+)
 from strongroom.cli.loading import checking, name_of
 from strongroom.cli.terminal import json_of, note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
@@ -26,6 +39,11 @@ def why(
     signature: Annotated[
         str | None, typer.Option(metavar="FILE", help="The signature; default MODEL.sig, MODEL.minisig.")
     ] = None,
+    manifest: ManifestFile = None,
+    certificate_chain: CertificateChain = None,
+    identity: Identity = None,
+    issuer: Issuer = None,
+    trusted_root: TrustedRoot = None,
     hash: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="What it is over: sha256, sha384, sha512; default by the key."),
@@ -49,8 +67,9 @@ def why(
                 version=model_version,
                 checksum=checksum_of(checksum),
                 signature=signature,
-                public_key=public_key,
+                public_key=None if manifest else public_key,
                 hash=hash,
+                manifest=manifest_of(manifest, public_key, certificate_chain, identity, issuer, trusted_root),
                 security=settings.security,
                 allow_architectures=allow_architecture or (),
                 progress=progress,
