@@ -182,6 +182,7 @@ mod tests {
                 size: 2,
                 limit: 1,
             },
+            SourceError::Scattered { path: path.clone() },
             SourceError::Special { path: path.clone() },
             SourceError::TooLarge {
                 path: path.clone(),

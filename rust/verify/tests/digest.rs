@@ -168,6 +168,10 @@ fn the_codes_are_those_of_the_errors() {
             expected: Box::new(found),
             found: Box::new(found),
         },
+        VerifyError::Parts {
+            expected: 2,
+            found: 1,
+        },
         VerifyError::UnknownAlgorithm {
             name: String::new(),
         },
