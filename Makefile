@@ -154,5 +154,5 @@ clean: ## Remove what was built, but not .venv and .models
 .PHONY: requirements
 requirements: $(venv)/.installed ## Lock requirements.in into requirements.txt
 	$(venv)/bin/python -m venv .venv/lock && .venv/lock/bin/pip install --quiet pip-tools
-	.venv/lock/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header \
-	    --no-emit-index-url --no-emit-trusted-host --allow-unsafe -o requirements.txt requirements.in
+	.venv/lock/bin/pip-compile --quiet --upgrade --generate-hashes --no-strip-extras --no-header \
+	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --allow-unsafe -o requirements.txt requirements.in
