@@ -76,8 +76,7 @@ The public names:
 - RouterError: the Router is closed, or has no such model
 """
 
-from importlib.metadata import version as _version
-
+from strongroom import _core
 from strongroom._core import (
     Capability,
     Fetched,
@@ -204,4 +203,4 @@ __all__ = [
     "verify_signature",
 ]
 
-__version__ = _version("strongroom")
+__version__ = _core.__version__

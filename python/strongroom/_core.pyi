@@ -28,6 +28,7 @@ __all__ = [
     "SpecialToken",
     "Stream",
     "Tokenizer",
+    "__version__",
     "doctor",
     "error_codes",
     "fetch",
@@ -41,6 +42,9 @@ __all__ = [
     "verify_file",
     "verify_manifest",
 ]
+
+__version__: str
+"""Of the package."""
 
 def error_codes() -> list[str]:
     """Every stable code that the core can raise, sorted."""

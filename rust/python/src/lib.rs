@@ -32,6 +32,11 @@ mod stream;
 /// The Rust core. Use `strongroom`, which puts words for people around it.
 #[pyo3::pymodule]
 mod _core {
+    /// Of the package; asking its metadata takes a fifth of the command line's start.
+    #[allow(non_upper_case_globals)]
+    #[pymodule_export]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
     #[cfg(feature = "panic-probe")]
     #[pymodule_export]
     use crate::panic_probe::{Panicking, panic};
