@@ -123,6 +123,14 @@ def test_a_template_from_a_file(untemplated: Model, tmp_path: Path) -> None:
         run = strongroom(*checked(untemplated), "Hello", "--chat-template", bad)
         assert run.returncode == 1
         assert "[source.unreadable]" in run.stderr
+    os.mkfifo(fifo := tmp_path / "fifo")
+    for special in (fifo, Path("/dev/zero")):  # the one would be waited for, the other has no end
+        run = strongroom(*checked(untemplated), "Hello", "--chat-template", special, timeout=30)
+        assert run.returncode == 1
+        assert "it is no regular file" in run.stderr
+    template.write_bytes(b"x" * ((256 << 10) + 1))
+    run = strongroom(*checked(untemplated), "Hello", "--chat-template", template)
+    assert "it has more than 262144 bytes" in run.stderr
     template.write_bytes(b"\xff")
     assert "it is not UTF-8" in strongroom(*checked(untemplated), "Hello", "--chat-template", template).stderr
 
