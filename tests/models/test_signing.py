@@ -393,11 +393,12 @@ def test_a_generated_key_is_encrypted_where_a_passphrase_is_given(model: Path, t
 
 
 KEYS = """
-import os, strongroom
-print(flush=True)
+import os
+from strongroom import generate_key
 for number in range(1_000_000):
     name = f"{os.getpid()}-{number}"
-    strongroom.generate_key("ed25519", private_key=f"{name}.key", public_key=f"{name}.pub")
+    generate_key("ed25519", private_key=f"{name}.key", public_key=f"{name}.pub")
+    print(flush=True)
 """
 
 
