@@ -403,6 +403,10 @@ for number in range(1_000_000):
 
 
 def test_a_kill_leaves_no_hidden_keys_and_no_half_pairs(tmp_path: Path) -> None:
+    try:
+        os.close(os.open(tmp_path, os.O_TMPFILE | os.O_WRONLY))
+    except OSError:
+        pytest.skip("this file system has no files without a name")
     # Not one of these times decides the test: whenever it is, what has a name is whole.
     for delay in range(8):
         made = subprocess.Popen([sys.executable, "-c", KEYS], cwd=tmp_path, stdout=subprocess.PIPE)
