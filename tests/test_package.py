@@ -1,3 +1,4 @@
+import ast
 import os
 import re
 import struct
@@ -5,6 +6,8 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+
+import pytest
 
 import strongroom
 from strongroom import _core
@@ -23,6 +26,28 @@ def test_every_exported_name_is_there_and_names_no_module_of_the_core_by_acciden
     for name in strongroom.__all__:
         assert getattr(strongroom, name) is not None
     assert sorted(strongroom.__all__) == strongroom.__all__
+
+
+def test_what_type_checkers_see_is_what_is_imported() -> None:
+    [checked] = [
+        node
+        for node in ast.parse(Path(strongroom.__file__).read_text()).body
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name)
+    ]
+    seen = {
+        name.name: node.module
+        for node in checked.body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    assert seen == strongroom._WHERE
+    assert sorted(seen) == strongroom.__all__
+
+
+def test_a_name_that_is_not_exported_is_none() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Ruoter'"):
+        strongroom.Ruoter  # type: ignore[attr-defined]  # noqa: B018
+    assert {*strongroom.__all__, "__version__"} <= set(dir(strongroom))
 
 
 def test_every_public_class_has_documentation() -> None:

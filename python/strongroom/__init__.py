@@ -76,63 +76,65 @@ The public names:
 - RouterError: the Router is closed, or has no such model
 """
 
-from strongroom import _core
-from strongroom._core import (
-    Capability,
-    Fetched,
-    Finding,
-    Header,
-    Inspection,
-    Layer,
-    SpecialToken,
-    Tokenizer,
-    doctor,
-)
-from strongroom.configuration.load import load_settings
-from strongroom.errors import (
-    CertificateError,
-    ChecksumError,
-    FetchError,
-    LoadError,
-    ManifestError,
-    OptionError,
-    OutputError,
-    PreflightError,
-    PromptError,
-    RequestError,
-    RouterError,
-    SandboxError,
-    SettingsError,
-    SignatureError,
-    SigningKeyError,
-    SourceError,
-    StrongroomError,
-    TemplateError,
-    TrustError,
-    WorkerError,
-)
-from strongroom.messages import Message, MessageDict, Prompt, Role
-from strongroom.models.evidence import Evidence
-from strongroom.models.fetching import fetch
-from strongroom.models.inspection import inspect
-from strongroom.models.listed import SignedManifest
-from strongroom.models.manifest import ManifestEvidence, sign_manifest, verify_manifest
-from strongroom.models.signing import generate_key, sign, verify_signature
-from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
-from strongroom.router.async_router import AsyncRouter
-from strongroom.router.router import Router
-from strongroom.router.stream import AsyncStream, Stream
-from strongroom.sampling import Sampling, SamplingOptions
-from strongroom.settings import Limits, Sandboxing, Security, Settings
-from strongroom.sources import Sources
-from strongroom.trust.policy import (
-    ModelRule,
-    ModelVerification,
-    Revocation,
-    Signer,
-    TrustedDigest,
-    TrustedSource,
-)
+TYPE_CHECKING = False  # typing's own would be imported for nothing else
+if TYPE_CHECKING:
+    __version__: str
+    from strongroom._core import (
+        Capability,
+        Fetched,
+        Finding,
+        Header,
+        Inspection,
+        Layer,
+        SpecialToken,
+        Tokenizer,
+        doctor,
+    )
+    from strongroom.configuration.load import load_settings
+    from strongroom.errors import (
+        CertificateError,
+        ChecksumError,
+        FetchError,
+        LoadError,
+        ManifestError,
+        OptionError,
+        OutputError,
+        PreflightError,
+        PromptError,
+        RequestError,
+        RouterError,
+        SandboxError,
+        SettingsError,
+        SignatureError,
+        SigningKeyError,
+        SourceError,
+        StrongroomError,
+        TemplateError,
+        TrustError,
+        WorkerError,
+    )
+    from strongroom.messages import Message, MessageDict, Prompt, Role
+    from strongroom.models.evidence import Evidence
+    from strongroom.models.fetching import fetch
+    from strongroom.models.inspection import inspect
+    from strongroom.models.listed import SignedManifest
+    from strongroom.models.manifest import ManifestEvidence, sign_manifest, verify_manifest
+    from strongroom.models.signing import generate_key, sign, verify_signature
+    from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
+    from strongroom.router.async_router import AsyncRouter
+    from strongroom.router.router import Router
+    from strongroom.router.stream import AsyncStream, Stream
+    from strongroom.sampling import Sampling, SamplingOptions
+    from strongroom.settings import Limits, Sandboxing, Security, Settings
+    from strongroom.sources import Sources
+    from strongroom.trust.policy import (
+        ModelRule,
+        ModelVerification,
+        Revocation,
+        Signer,
+        TrustedDigest,
+        TrustedSource,
+    )
 
 __all__ = [
     "AsyncRouter",
@@ -203,4 +205,89 @@ __all__ = [
     "verify_signature",
 ]
 
-__version__ = _core.__version__
+_WHERE = {
+    "AsyncRouter": "strongroom.router.async_router",
+    "AsyncStream": "strongroom.router.stream",
+    "Capability": "strongroom._core",
+    "CertificateError": "strongroom.errors",
+    "ChecksumError": "strongroom.errors",
+    "Completion": "strongroom.results",
+    "Evidence": "strongroom.models.evidence",
+    "FetchError": "strongroom.errors",
+    "Fetched": "strongroom._core",
+    "Finding": "strongroom._core",
+    "FinishReason": "strongroom.results",
+    "Header": "strongroom._core",
+    "Inspection": "strongroom._core",
+    "Layer": "strongroom._core",
+    "Limits": "strongroom.settings",
+    "LoadError": "strongroom.errors",
+    "ManifestError": "strongroom.errors",
+    "ManifestEvidence": "strongroom.models.manifest",
+    "Message": "strongroom.messages",
+    "MessageDict": "strongroom.messages",
+    "ModelInfo": "strongroom.results",
+    "ModelRule": "strongroom.trust.policy",
+    "ModelVerification": "strongroom.trust.policy",
+    "OptionError": "strongroom.errors",
+    "OutputError": "strongroom.errors",
+    "Piece": "strongroom.results",
+    "PreflightError": "strongroom.errors",
+    "Prompt": "strongroom.messages",
+    "PromptError": "strongroom.errors",
+    "RequestError": "strongroom.errors",
+    "Revocation": "strongroom.trust.policy",
+    "Role": "strongroom.messages",
+    "Router": "strongroom.router.router",
+    "RouterError": "strongroom.errors",
+    "Sampling": "strongroom.sampling",
+    "SamplingOptions": "strongroom.sampling",
+    "SandboxError": "strongroom.errors",
+    "Sandboxing": "strongroom.settings",
+    "Security": "strongroom.settings",
+    "Settings": "strongroom.settings",
+    "SettingsError": "strongroom.errors",
+    "SignatureError": "strongroom.errors",
+    "SignedManifest": "strongroom.models.listed",
+    "Signer": "strongroom.trust.policy",
+    "SigningKeyError": "strongroom.errors",
+    "SourceError": "strongroom.errors",
+    "Sources": "strongroom.sources",
+    "SpecialToken": "strongroom._core",
+    "Stream": "strongroom.router.stream",
+    "StrongroomError": "strongroom.errors",
+    "TemplateError": "strongroom.errors",
+    "Timings": "strongroom.results",
+    "Tokenizer": "strongroom._core",
+    "TrustError": "strongroom.errors",
+    "TrustedDigest": "strongroom.trust.policy",
+    "TrustedSource": "strongroom.trust.policy",
+    "WorkerError": "strongroom.errors",
+    "doctor": "strongroom._core",
+    "fetch": "strongroom.models.fetching",
+    "generate_key": "strongroom.models.signing",
+    "inspect": "strongroom.models.inspection",
+    "load_settings": "strongroom.configuration.load",
+    "sign": "strongroom.models.signing",
+    "sign_manifest": "strongroom.models.manifest",
+    "verify_manifest": "strongroom.models.manifest",
+    "verify_signature": "strongroom.models.signing",
+}
+"""Where each name is: imported when it is asked for, so that the command line can heed Ctrl-C before."""
+
+if not TYPE_CHECKING:  # which would let any name pass
+
+    def __getattr__(name: str) -> object:
+        """Import a public name."""
+        from importlib import import_module  # noqa: PLC0415
+
+        where = "strongroom._core" if name == "__version__" else _WHERE.get(name)
+        if where is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(where), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        """List the public names too that were not asked for yet."""
+        return sorted({*globals(), *_WHERE, "__version__"})

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 
 from strongroom.errors import OptionError
-from strongroom.options import shown
+from strongroom.options import is_path, path_text, shown
 
 __all__ = ["comment_of", "file_of", "files_of", "names", "required", "secret", "text", "word"]
 
@@ -13,11 +13,11 @@ def file_of(option: str, value: object) -> str | None:
     """Return the path that an option names."""
     if value is None:
         return None
-    path = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not isinstance(path, str):
+    path = path_text(value)
+    if path is None:
         raise OptionError("option.wrong_type", f"{option} must be a path, not {shown(value)}")
-    if not path or "\0" in path:
-        raise OptionError("option.out_of_range", f"{option} must be a path, not {shown(value)}")
+    if not path or not is_path(path):
+        raise OptionError("option.out_of_range", f"{option} must be a path, not {shown(path)}")
     return path
 
 

@@ -1,5 +1,6 @@
 """Options whose misspelling is an error of Strongroom, with the nearest spelling that exists."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import fields
 from difflib import get_close_matches
@@ -7,7 +8,10 @@ from typing import ClassVar, Self
 
 from strongroom.errors import SettingsError, StrongroomError
 
-__all__ = ["Options", "described", "misspelt", "shown"]
+__all__ = ["LONGEST_PATH", "Options", "described", "is_path", "misspelt", "path_text", "shown"]
+
+LONGEST_PATH = 4096
+"""Bytes, with the NUL at its end: Linux's PATH_MAX."""
 
 
 def misspelt(name: object, known: Iterable[str], owner: str) -> str:
@@ -24,6 +28,24 @@ def misspelt(name: object, known: Iterable[str], owner: str) -> str:
 def described(value: object) -> str:
     """Show a rejected value of a request: of text, which may be a prompt gone astray, only its length."""
     return f"a string of {len(value)} characters" if isinstance(value, str) else shown(value)
+
+
+def path_text(value: object) -> str | None:
+    """Return the text of a path; None for what is none, or one of bytes."""
+    if isinstance(value, os.PathLike):
+        try:
+            value = os.fspath(value)
+        except TypeError:  # a `__fspath__` that returns neither text nor bytes
+            return None
+    return value if isinstance(value, str) else None
+
+
+def is_path(text: str) -> bool:
+    """Whether the system has bytes for a path, and takes as many; a longer one would fill every message."""
+    try:
+        return "\0" not in text and len(os.fsencode(text)) < LONGEST_PATH
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        return False
 
 
 def shown(value: object) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from strongroom import _core
-from strongroom.options import Options
+from strongroom.options import Options, is_path, path_text
 from strongroom.quantities import bytes_of, invalid
 
 __all__ = ["Sources"]
@@ -63,8 +63,11 @@ class Sources(Options):
         for name in ("pins", "danger_allow_addresses"):
             object.__setattr__(self, name, table(name, getattr(self, name)))
         words("hf_endpoint", [self.hf_endpoint])
-        if self.ca_file is not None and not isinstance(self.ca_file, str | os.PathLike):
-            raise invalid("ca_file", self.ca_file, "a path")
+        if self.ca_file is not None:
+            path = path_text(self.ca_file)
+            if not path or not is_path(path):
+                raise invalid("ca_file", self.ca_file, "a path")
+            object.__setattr__(self, "ca_file", path)
         self.core()
 
     def core(self, hosts: Sequence[str] = (), organisations: Sequence[str] = ()) -> _core.Sources:

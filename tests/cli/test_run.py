@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -123,6 +124,14 @@ def test_a_template_from_a_file(untemplated: Model, tmp_path: Path) -> None:
         run = strongroom(*checked(untemplated), "Hello", "--chat-template", bad)
         assert run.returncode == 1
         assert "[source.unreadable]" in run.stderr
+    os.mkfifo(fifo := tmp_path / "fifo")
+    for special in (fifo, Path("/dev/zero")):  # the one would be waited for, the other has no end
+        run = strongroom(*checked(untemplated), "Hello", "--chat-template", special, timeout=30)
+        assert run.returncode == 1
+        assert "it is no regular file" in run.stderr
+    template.write_bytes(b"x" * ((256 << 10) + 1))
+    run = strongroom(*checked(untemplated), "Hello", "--chat-template", template)
+    assert "it has more than 262144 bytes" in run.stderr
     template.write_bytes(b"\xff")
     assert "it is not UTF-8" in strongroom(*checked(untemplated), "Hello", "--chat-template", template).stderr
 
@@ -386,6 +395,57 @@ def test_without_standard_error_there_is_an_answer(tiny: Model) -> None:
     assert redirected("<&- >&- 2>&-", tiny, "Hello")[0] == 1
 
 
+INTERRUPTING = """
+import atexit, os, runpy, signal, sys
+
+place = sys.argv.pop(1)
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == place:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+if place == "the end":
+    atexit.register(os.kill, os.getpid(), signal.SIGINT)
+runpy.run_module("strongroom", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["strongroom.cli", "strongroom._core", "strongroom.errors", "typer", "strongroom.cli.verify", "the end"],
+)
+def test_ctrl_c_at_any_time_ends_in_order(place: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", INTERRUPTING, place, "--version"], capture_output=True, check=False, timeout=60
+    )
+    assert (run.returncode, run.stderr) == (130, b"")
+
+
+def test_importing_the_package_is_not_worth_an_interrupt() -> None:
+    script = "import sys; old = set(sys.modules); import strongroom; print(*sorted(set(sys.modules) - old))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert run.stdout == b"strongroom\n"
+
+
+def test_ctrl_c_that_is_ignored_stays_so() -> None:
+    command = 'trap "" INT; exec "$0" -c "$1" strongroom.cli --version'
+    run = subprocess.run(
+        ["sh", "-c", command, sys.executable, INTERRUPTING], capture_output=True, check=False, timeout=60
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
+
+
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Give Ctrl-C back to pytest."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_while_the_command_line_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted(ModuleType):
         def __getattr__(self, name: str) -> Any:

@@ -126,6 +126,7 @@ def test_a_file_that_was_named_has_to_be_there(tmp_path: Path) -> None:
         refused(tmp_path / "strongroom.toml"),
         refused(tmp_path / "strongroom.toml/strongroom.toml"),
         refused("a\0b"),
+        refused("a\ud800b"),
     ):
         assert error.code == "settings.file_missing"
     with pytest.raises(SettingsError) as caught:

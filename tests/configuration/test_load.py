@@ -13,6 +13,7 @@ from strongroom.configuration.load import configure
 from strongroom.configuration.origin import Origin
 from strongroom.configuration.schema import leaves
 from tests.configuration.files import BARE, written
+from tests.paths import Pathless
 
 
 def test_nothing_is_the_defaults() -> None:
@@ -73,6 +74,26 @@ def test_an_unknown_override(name: str, code: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(environment=BARE, overrides={name: 1})
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"environment": []},
+        {"environment": {"MAX_CPU_USAGE": 2}},
+        {"environment": {5: "2"}},
+        {"overrides": 1},
+        {"overrides": []},
+        {"path": "/" + "a" * 100_000},
+        {"path": Pathless()},
+        {"environment": {"STRONGROOM_CONFIG": "/" + "a" * 100_000}},
+    ],
+)
+def test_what_settings_can_not_be_read_from(options: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(**({"environment": BARE} | options))
+    assert caught.value.code == "settings.invalid"
+    assert len(str(caught.value)) < 300
 
 
 def test_a_refused_override_names_its_origin() -> None:

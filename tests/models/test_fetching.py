@@ -1,6 +1,9 @@
 """From a source to a loaded model; what hosts do to a download is tested in rust/fetch."""
 
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,7 @@ from strongroom import (
     OptionError,
     Router,
     Settings,
+    SettingsError,
     Sources,
     TrustError,
     fetch,
@@ -119,6 +123,66 @@ def test_a_host_that_is_not_there(host: Host, tmp_path: Path) -> None:
         url = f"https://127.0.0.1:{unused.getsockname()[1]}"
         settings = host.settings(hosts=[url], danger_allow_addresses={url: ["127.0.0.1/32"]})
         assert refused(FetchError, f"{url}/m", tmp_path / "cache", settings=settings) == "fetch.connect"
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"cache": 5}, "option.wrong_type"),
+        ({"cache": b"cache"}, "option.wrong_type"),
+        ({"cache": "\ud800"}, "option.out_of_range"),
+        ({"cache": "a/" * 40_000}, "option.out_of_range"),
+        ({"settings": {}}, "option.wrong_type"),
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, Any], code: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        fetch("https://models.example.org/m.gguf", checksum=ZEROS, **options)
+    assert caught.value.code == code
+    assert len(str(caught.value)) < 300
+
+
+def test_without_a_home_a_cache_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(OptionError, match="cache must be named"):
+        fetch("https://models.example.org/m.gguf", checksum=ZEROS)
+
+
+@pytest.mark.parametrize("path", ["\ud800", "a\0b", "a/" * 40_000, "", b"ca.pem", 5])
+def test_certificates_that_no_path_leads_to(path: Any) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Sources(ca_file=path)
+    assert caught.value.code == "settings.invalid"
+    assert len(str(caught.value)) < 300
+
+
+def test_certificates_are_not_waited_for(tmp_path: Path) -> None:
+    # Nobody ever writes to it.
+    os.mkfifo(tmp_path / "fifo")
+    script = "import sys, strongroom; strongroom.Sources(ca_file=sys.argv[1])"
+    run = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "fifo"],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=30,
+    )
+    assert "not a regular file [fetch.ca_file]" in run.stderr
+
+
+def test_a_place_that_a_policy_names_sent_what_is_loaded(host: Host, tiny: Model, tmp_path: Path) -> None:
+    (host.folder / "tiny.gguf").write_bytes(tiny.path.read_bytes())
+    settings = host.settings()
+    fetch(f"{host.url}/tiny.gguf", checksum=tiny.checksum, settings=settings, cache=tmp_path / "cache")
+    # The same bytes are in the cache; the place that is named never sent them.
+    with pytest.raises(FetchError) as caught:
+        fetch(f"{host.url}/never", checksum=tiny.checksum, settings=settings, cache=tmp_path / "cache")
+    assert caught.value.code == "fetch.status"
+    assert set(host.requests) == {"/tiny.gguf", "/never"}
 
 
 def test_a_file_without_certificates(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from tests.models.signing import (
     reference_verify,
     tree,
 )
+from tests.paths import Pathless
 
 WAYS = [
     ("sha256", None),
@@ -467,6 +468,9 @@ def test_a_signature_of_sigstore_is_checked_offline(tmp_path: Path) -> None:
         ({"public_key": "a", "now": 7}, "option.wrong_type"),
         ({"public_key": "a", "now": dt.datetime(2026, 1, 1)}, "option.wrong_type"),
         ({"public_key": "a", "signature": 7}, "option.wrong_type"),
+        ({"public_key": "\ud800"}, "option.out_of_range"),
+        ({"public_key": Pathless()}, "option.wrong_type"),
+        ({"public_key": "a" * 100_000}, "option.out_of_range"),
     ],
 )
 def test_options_that_make_no_sense(tmp_path: Path, options: dict[str, Any], code: str) -> None:
@@ -476,10 +480,28 @@ def test_options_that_make_no_sense(tmp_path: Path, options: dict[str, Any], cod
 
 
 @pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("a" * 300, "source.missing"),
+        ("a/" * 40_000, "source.invalid"),
+        ("\ud800", "source.no_store"),
+        ("./\ud800", "source.invalid"),
+        (Pathless(), "option.wrong_type"),
+    ],
+)
+def test_models_that_no_path_leads_to(model: Any, code: str) -> None:
+    with pytest.raises(StrongroomError) as caught:
+        verify_manifest(model, public_key="key.pub")
+    assert caught.value.code == code
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"algorithm": "sha512"},
         {"algorithm": None},
+        {"algorithm": []},
         {"shard_size": 0},
         {"shard_size": -1},
         {"shard_size": 1.5},

@@ -6,6 +6,9 @@ import logging
 import os
 import shutil
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from strongroom.models.trust import admit
 from strongroom.settings import Security
 from tests.conftest import Model, settings
 from tests.der import pem, rsa_key
+from tests.paths import Pathless
 from tests.signers import KINDS, key_pair, minisign, minisign_pair, openssl, openssl_sign
 
 ALL = [*KINDS, "minisign"]
@@ -386,6 +390,56 @@ def test_a_generated_key_is_encrypted_where_a_passphrase_is_given(model: Path, t
     assert private.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
     sign(model, private_key=private, passphrase=bytearray(b"correct horse"))
     verify_signature(model, public_key=public)
+
+
+KEYS = """
+import os
+from strongroom import generate_key
+for number in range(1_000_000):
+    name = f"{os.getpid()}-{number}"
+    generate_key("ed25519", private_key=f"{name}.key", public_key=f"{name}.pub")
+    print(flush=True)
+"""
+
+
+def test_a_kill_leaves_no_hidden_keys_and_no_half_pairs(tmp_path: Path) -> None:
+    try:
+        os.close(os.open(tmp_path, os.O_TMPFILE | os.O_WRONLY))
+    except OSError:
+        pytest.skip("this file system has no files without a name")
+    # Not one of these times decides the test: whenever it is, what has a name is whole.
+    for delay in range(8):
+        made = subprocess.Popen([sys.executable, "-c", KEYS], cwd=tmp_path, stdout=subprocess.PIPE)
+        with made:
+            assert made.stdout is not None
+            made.stdout.readline()
+            time.sleep(delay * 0.007)
+            made.kill()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names
+    assert not [name for name in names if name.startswith(".")]
+    for name in names:
+        assert name.endswith(".pub") or name.replace(".key", ".pub") in names
+        assert (tmp_path / name).read_text().endswith("KEY-----\n")
+
+
+def test_a_pair_that_can_not_be_whole_is_none(tmp_path: Path) -> None:
+    with pytest.raises(OutputError):
+        generate_key("p256", private_key=tmp_path / "none/key", public_key=tmp_path / "key.pub")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "a" * 100_000, Pathless()])
+def test_files_that_no_path_leads_to(model: Path, name: Any) -> None:
+    for call in (
+        lambda: generate_key("p256", private_key=name, public_key=model.with_name("b")),
+        lambda: sign(model, private_key=name),
+        lambda: verify_signature(model, public_key=name),
+        lambda: verify_signature(model, public_key="key.pub", signature=name),
+    ):
+        with pytest.raises(OptionError) as caught:
+            call()
+        assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("kind", ["", "rsa", "rsa1024", "P256", 5, None])

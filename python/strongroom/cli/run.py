@@ -1,5 +1,7 @@
 """`strongroom run`: ask a model, once or in a chat."""
 
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +33,11 @@ __all__ = ["run"]
 
 MOST_INPUT = (1 << 20) + 1
 """Bytes read of standard input: one more than a prompt may have."""
+
+MOST_TEMPLATE = 256 << 10
+"""Bytes of a chat template: as many as one in a model's own file may have."""
+
+UNWAITING = os.O_NONBLOCK | os.O_NOCTTY
 
 SAMPLING = "Choosing tokens"
 SANDBOX = "The sandbox"
@@ -210,11 +217,19 @@ def biases(options: list[str]) -> dict[int, float]:
 def template_in(path: Path) -> str:
     """Read the operator's chat template."""
     try:
-        return path.read_bytes().decode()
+        # Without O_NONBLOCK the opening of a FIFO would wait for a writer.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | UNWAITING)) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                data = file.read(MOST_TEMPLATE + 1)
+                if len(data) <= MOST_TEMPLATE:
+                    return data.decode()
+                reason = f"it has more than {MOST_TEMPLATE} bytes"
+            else:
+                reason = "it is no regular file"
     except OSError as error:
-        reason = error.strerror
-    except UnicodeDecodeError:
-        reason = "it is not UTF-8"
+        reason = error.strerror or "it fails"
+    except ValueError as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "no file has such a name"
     raise SourceError(
         "source.unreadable", f"can't read the chat template {str(path)!r}: {reason}", "check the path"
     )

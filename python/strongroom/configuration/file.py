@@ -12,7 +12,7 @@ from strongroom.configuration.origin import Given, Origin
 from strongroom.configuration.schema import branches, leaves
 from strongroom.errors import SettingsError
 from strongroom.keeping import Refusals, read_kept
-from strongroom.options import misspelt, shown
+from strongroom.options import LONGEST_PATH, misspelt, path_text, shown
 
 __all__ = [
     "MOST_BYTES",
@@ -58,12 +58,12 @@ def find(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) ->
     """Return the file to read: the caller's, that of STRONGROOM_CONFIG, or the user's where there is one."""
     if path is not None:
         given: object = path
-        text: object = os.fspath(given) if isinstance(given, os.PathLike) else given
-        if not isinstance(text, str):
+        text = path_text(given)
+        if text is None or len(text) >= LONGEST_PATH:
             raise SettingsError("settings.invalid", f"the configuration must be a path, not {shown(given)}")
         return text
     if (named := environment.get(VARIABLE)) is not None:
-        if not os.path.isabs(named):  # noqa: PTH117
+        if not os.path.isabs(named) or len(named) >= LONGEST_PATH:  # noqa: PTH117
             raise SettingsError(
                 "settings.invalid",
                 f"{VARIABLE} must be an absolute path, not {shown(named)}",

@@ -11,6 +11,7 @@ from strongroom.configuration.origin import CODE, COMMAND_LINE, DEFAULT, Given, 
 from strongroom.configuration.schema import ELSEWHERE, Leaf, branches, leaves, subtree
 from strongroom.errors import SettingsError
 from strongroom.options import Options, misspelt
+from strongroom.quantities import invalid
 from strongroom.settings import Settings
 
 __all__ = ["Configuration", "composed", "configure", "load_settings"]
@@ -70,9 +71,21 @@ def configure(
 ) -> Configuration:
     """Do what `load_settings` does, and keep where each value came from."""
     outside = os.environ if environment is None else environment
+    overrides = {} if code is None else code
+    refuse_others("environment", outside, of_text=True)
+    refuse_others("overrides", overrides)
     named_file = file.find(path, outside)
     found = None if named_file is None else file.read(named_file)
-    return composed(found, outside, command_line or {}, code or {})
+    return composed(found, outside, command_line or {}, overrides)
+
+
+def refuse_others(option: str, value: object, *, of_text: bool = False) -> None:
+    """Refuse what is no mapping; or, where it stands for the environment, one of other things than text."""
+    expected = "a mapping of strings to strings" if of_text else "a mapping of options to values"
+    if not isinstance(value, Mapping):
+        raise invalid(option, value, expected)
+    for one in (one for item in value.items() for one in item if of_text and not isinstance(one, str)):
+        raise invalid(option, one, expected)
 
 
 def composed(

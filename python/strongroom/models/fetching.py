@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from strongroom import _core
+from strongroom.arguments import required
 from strongroom.errors import OptionError
 from strongroom.models.source import Checksum, Reference, Remote, source_of
 from strongroom.models.trust import Progress, checksums
@@ -19,7 +20,12 @@ def default_cache() -> Path:
     """Return `$XDG_CACHE_HOME/strongroom`, or `~/.cache/strongroom`."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     # A relative one is to be ignored, says its specification.
-    return (Path(named) if Path(named).is_absolute() else Path.home() / ".cache") / "strongroom"
+    if Path(named).is_absolute():
+        return Path(named) / "strongroom"
+    try:
+        return Path.home() / ".cache/strongroom"
+    except RuntimeError:
+        raise OptionError("option.out_of_range", "cache must be named: this user has no home") from None
 
 
 def fetch(
@@ -38,6 +44,9 @@ def fetch(
 
     Raises FetchError, ChecksumError, TrustError (without a checksum), SourceError.
     """
+    given: object = settings
+    if given is not None and not isinstance(given, Settings):
+        raise OptionError("option.wrong_type", f"settings must be a Settings, not {shown(given)}")
     source = source_of(reference)
     if not isinstance(source, Remote):
         raise OptionError("option.out_of_range", f"{shown(source)} is on this machine already")
@@ -76,7 +85,7 @@ def fetch_remote(
             [f"https://{place.host}" for place in policy.sources if place.host is not None],
             [place.organisation for place in policy.sources if place.organisation is not None],
         ),
-        cache=os.fspath(default_cache() if cache is None else cache),
+        cache=required("cache", default_cache() if cache is None else cache),
         checksum=whole,
         danger_unverified=settings.security.verification == "danger-none",
         recheck=recheck,

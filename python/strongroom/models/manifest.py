@@ -13,7 +13,7 @@ from strongroom.errors import OptionError
 from strongroom.models.listed import Files
 from strongroom.models.source import Reference, path_of
 from strongroom.models.trust import Progress
-from strongroom.options import shown
+from strongroom.options import is_path, shown
 
 __all__ = ["GIT_PATHS", "ManifestEvidence", "sign_manifest", "verify_manifest"]
 
@@ -174,7 +174,7 @@ def sign_manifest(
     """
     path = directory_or_file(model)
     place = signature_of(path, file_of("output", output))
-    if algorithm not in {"sha256", "blake2b", "blake3"}:
+    if algorithm not in ("sha256", "blake2b", "blake3"):
         raise OptionError(
             "option.out_of_range", f"algorithm must be sha256, blake2b or blake3, not {shown(algorithm)}"
         )
@@ -202,7 +202,7 @@ def sign_manifest(
 
 def directory_or_file(model: object) -> str:
     """Return the path of what is signed; a plain name is a directory here, not one in the store."""
-    if isinstance(model, str) and model and "/" not in model and ":" not in model and "\0" not in model:
+    if isinstance(model, str) and model and "/" not in model and ":" not in model and is_path(model):
         return model
     return path_of(model)
 
@@ -211,7 +211,8 @@ def signature_of(path: str, named: str | None) -> str:
     """Return the place of the signature: as named, or where it is looked for."""
     if named is not None:
         return named
-    directory = Path(path) if Path(path).is_dir() else Path(path).parent
+    # Path.is_dir raises where the system finds a name too long.
+    directory = Path(path) if os.path.isdir(path) else Path(path).parent  # noqa: PTH112
     return os.fspath(directory / "model.sig")
 
 

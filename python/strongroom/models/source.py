@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from strongroom import _core
 from strongroom.errors import OptionError, SourceError
-from strongroom.options import shown
+from strongroom.options import is_path, path_text, shown
 from strongroom.text import utf8_size
 
 __all__ = ["Checksum", "Reference", "Remote", "path_of", "source_of"]
@@ -43,8 +43,8 @@ def path_of(reference: object) -> str:
 def source_of(reference: object) -> str | Remote:
     """Return the path that a reference names, or the source on a host."""
     if isinstance(reference, os.PathLike):
-        path = os.fspath(reference)
-        if not isinstance(path, str):
+        path = path_text(reference)
+        if path is None:
             raise OptionError("option.wrong_type", "reference must be a path of str, not of bytes")
     elif isinstance(reference, str):
         path = reference
@@ -63,6 +63,7 @@ def source_of(reference: object) -> str | Remote:
         raise OptionError(
             "option.wrong_type", f"reference must be a string or a path, not {shown(reference)}"
         )
-    if "\0" in path:
-        raise SourceError("source.invalid", f"{shown(path)} is no path: it holds a NUL")
+    if not is_path(path):
+        problem = "it holds a NUL" if "\0" in path else "the system takes none such"
+        raise SourceError("source.invalid", f"{shown(path)} is no path: {problem}")
     return path

@@ -17,7 +17,7 @@ use rustix::{
 };
 use strongroom_verify::{Algorithm, Digest};
 
-use crate::{FetchError, Location};
+use crate::{FetchError, Location, way};
 
 const OWN: Mode = Mode::RWXU;
 
@@ -33,14 +33,15 @@ pub struct Cache {
 impl Cache {
     /// Opens the directory at `path`, and makes it where it is missing.
     ///
+    /// Nobody but this user may be able to write to it, and nobody but this user and root to put
+    /// another in its place: every directory on the way, by way of links too, belongs to one of them,
+    /// as does each link, and others can't write there, but where the sticky bit keeps them from
+    /// replacing what isn't theirs. Modes and owners are looked at, access control lists are not.
+    ///
     /// # Errors
-    /// [`FetchError::CacheUnsafe`] where another user could write to it; [`FetchError::Cache`].
+    /// [`FetchError::CacheUnsafe`] where another user could; [`FetchError::Cache`].
     pub fn open(path: &Path) -> Result<Self, FetchError> {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .create(path.parent().unwrap_or(Path::new("/")))
-            .map_err(|error| FetchError::io("make", path.to_owned(), error))?;
-        let root = Directory::open(CWD, path, path.to_owned())?;
+        let root = Directory::open(CWD, &way::to(path, OWN)?, path.to_owned())?;
         let below = |name: &str| Directory::open(&root.file, Path::new(name), path.join(name));
         Ok(Self {
             path: path.to_owned(),
@@ -147,7 +148,7 @@ impl Directory {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(failed("make", errno)),
         }
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&parent, name, flags, Mode::empty())
             .map_err(|errno| failed("open", errno))?;
         let stat = rustix::fs::fstat(&file).map_err(|errno| failed("examine", errno))?;

@@ -355,7 +355,7 @@ impl FetchError {
             Self::NoSpace { .. } => "free space, or name another cache; then the download goes on",
             Self::Cache { .. } => "check the cache directory and the limits of this process",
             Self::CacheUnsafe { .. } => {
-                "name a directory of this user that nobody else can write to (mode 0700)"
+                "name a directory that nobody else can write to (mode 0700) or put another in the place of"
             }
         };
         fixed.to_owned()

@@ -2,7 +2,7 @@
 
 use std::{fmt, fs::File, path::PathBuf, sync::Arc};
 
-use strongroom_verify::{Algorithm, Digest, Hasher};
+use strongroom_verify::{Digest, Hasher};
 use tokio::runtime;
 
 use crate::{
@@ -83,6 +83,8 @@ impl<'a> Fetcher<'a> {
 
     /// Gets `remote` into the cache, or finds it there. `progress` is called in this thread.
     ///
+    /// Only what came from this very source counts as found.
+    ///
     /// A source that the policy doesn't allow is refused, also where the cache has it. Must not be
     /// called from within an asynchronous runtime.
     ///
@@ -98,13 +100,14 @@ impl<'a> Fetcher<'a> {
     ) -> Result<Fetched, FetchError> {
         let location = self.policy.permit(remote)?;
         let mut watch = Watch::new(location.to_string(), self.limits.total, progress);
+        // What the cache has from elsewhere is not from here, though it be the same: a policy may
+        // hold a model to where it came from. The host is then asked.
         if let Proof::Digest(digest) = &proof
-            && digest.algorithm() == Algorithm::Sha256
+            && let Some((noted, _)) = self.cache.noted(&key_of(&location))?
+            && noted == *digest
+            && let Some(found) = self.cached(&noted, &mut proof, recheck, &mut watch)?
         {
-            let digest = *digest;
-            if let Some(found) = self.cached(&digest, &mut proof, recheck, &mut watch)? {
-                return Ok(found);
-            }
+            return Ok(found);
         }
         let runtime = runtime::Builder::new_current_thread()
             .enable_io()

@@ -23,6 +23,7 @@ mod reference;
 mod resolve;
 mod tls;
 mod watch;
+mod way;
 
 pub use address::Network;
 pub use cache::Cache;

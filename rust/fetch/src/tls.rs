@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use rustix::fs::{Mode, OFlags};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -52,7 +53,9 @@ impl Roots {
             reason,
         };
         let read = || -> io::Result<Vec<u8>> {
-            let file = File::open(path)?;
+            // Without NONBLOCK the opening of a FIFO would wait for a writer.
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+            let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
             if !file.metadata()?.is_file() {
                 return Err(io::Error::other("it is not a regular file"));
             }

@@ -3,11 +3,13 @@
 
 mod support;
 
-use std::{fs, io::Write, ops::ControlFlow, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    fs, io::Write, ops::ControlFlow, os::unix::fs::PermissionsExt, sync::Arc, time::Duration,
+};
 
-use strongroom_fetch::{Proof, Step, Unproved};
+use strongroom_fetch::{Fetcher, Proof, Recheck, Resolve, Step, Unproved};
 use strongroom_verify::Algorithm;
-use support::{World, bytes, digest, header, names, sound, whole};
+use support::{World, bytes, digest, header, names, remote, sound, whole};
 
 fn proved(body: &[u8]) -> Proof<'static> {
     Proof::Digest(digest(body))
@@ -83,6 +85,51 @@ fn a_file_appears_under_its_digest_and_is_found_again() {
     let error = world.fetch(&closed, &url, proved(&body)).unwrap_err();
     sound(&error);
     assert_eq!(error.code(), "fetch.host");
+}
+
+#[test]
+fn what_the_cache_has_from_elsewhere_is_asked_for() {
+    let world = World::new();
+    let body = b"hello";
+    let first = world.serve(|_, _, stream| whole(stream, b"hello", ""));
+    let policy = world.policy(&first);
+    let fetched = world.fetch(&policy, &first.url("/m"), proved(body));
+    let path = fetched.unwrap().path;
+    // The same bytes, of which another source never sent one; nor another file of the same host.
+    let none = world.serve(|_, _, stream| {
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    });
+    for recheck in [Recheck::Now, Recheck::WhenLoaded] {
+        let policy = world.policy(&none);
+        let error = Fetcher::new(&world.cache(), &policy)
+            .resolver(Arc::clone(&world.names) as Arc<dyn Resolve>)
+            .fetch(
+                &remote(&none.url("/m")).unwrap(),
+                proved(body),
+                recheck,
+                &mut |_| ControlFlow::Continue(()),
+            )
+            .unwrap_err();
+        sound(&error);
+        assert_eq!(error.code(), "fetch.status");
+    }
+    assert_eq!(none.requests().len(), 2);
+    // It stays what the first source had, and is found for that one alone until another sends it.
+    let second = world.serve(|_, _, stream| whole(stream, b"hello", ""));
+    let other = world.policy(&second);
+    for cached in [false, true] {
+        let again = world.fetch(&other, &second.url("/m"), proved(body));
+        let again = again.unwrap();
+        assert_eq!((again.cached, &again.path), (cached, &path));
+    }
+    assert!(
+        world
+            .fetch(&policy, &first.url("/m"), proved(body))
+            .unwrap()
+            .cached
+    );
+    assert_eq!((first.requests().len(), second.requests().len()), (1, 1));
+    assert_eq!(fs::read(path).unwrap(), body);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod support;
 
 use std::{
     io::{Read, Write},
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -335,6 +336,14 @@ fn certificates_of_ones_own_are_read_from_a_file() {
     }
     for path in [directory.path(), &directory.path().join("none")] {
         assert_eq!(Roots::from_file(path).unwrap_err().code(), "fetch.ca_file");
+    }
+    // Nobody ever writes to it: who waits for that waits for ever.
+    let fifo = directory.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    for path in [&fifo, Path::new("/dev/zero")] {
+        let error = Roots::from_file(path).unwrap_err();
+        assert_eq!(error.code(), "fetch.ca_file");
+        assert!(error.to_string().contains("not a regular file"), "{error}");
     }
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(Vec::new()).unwrap();

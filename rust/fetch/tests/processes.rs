@@ -304,6 +304,68 @@ fn a_cache_that_others_can_write_to_is_refused() {
 }
 
 #[test]
+fn a_cache_that_others_can_replace_is_refused() {
+    let world = World::new();
+    let below = |name: &str| world.directory.path().join(name);
+    let folder = |name: &str, mode| {
+        fs::create_dir(below(name)).unwrap();
+        fs::set_permissions(below(name), fs::Permissions::from_mode(mode)).unwrap();
+        below(name)
+    };
+    let link = |to: &Path, name: &str| {
+        std::os::unix::fs::symlink(to, below(name)).unwrap();
+        below(name)
+    };
+    let code = |path: &Path| {
+        let error = Cache::open(path).unwrap_err();
+        sound(&error);
+        error.code()
+    };
+    let open = folder("open", 0o777);
+    let group = folder("group", 0o770);
+    let sticky = folder("sticky", 0o1777);
+    let own = folder("own", 0o700);
+    for refused in [open.join("cache"), group.join("a/b/cache")] {
+        assert_eq!(code(&refused), "fetch.cache_unsafe", "{refused:?}");
+        assert!(!refused.exists(), "{refused:?}");
+    }
+    Cache::open(&sticky.join("a/cache")).unwrap();
+    Cache::open(&own.join("a/../cache")).unwrap();
+    // What is made on the way is this user's alone.
+    let mode = fs::metadata(sticky.join("a")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+
+    // A link of this user's own is followed, and so is the way that it leads, at every turn of it.
+    Cache::open(&link(&own, "to-own").join("cache")).unwrap();
+    Cache::open(&link(Path::new("own/cache"), "to-cache")).unwrap();
+    link(&own, "open/hop");
+    assert_eq!(
+        code(&link(Path::new("open/hop"), "by-open")),
+        "fetch.cache_unsafe"
+    );
+    assert_eq!(
+        code(&link(&open, "to-open").join("../own")),
+        "fetch.cache_unsafe"
+    );
+    let round = link(&below("round"), "round");
+    assert_eq!(code(&round), "fetch.cache");
+    // And one in it isn't.
+    fs::remove_dir(own.join("cache/sha256")).unwrap();
+    link(&folder("elsewhere", 0o700), "own/cache/sha256");
+    assert_eq!(code(&own.join("cache")), "fetch.cache");
+
+    if rustix::process::geteuid().is_root() {
+        let stranger = |path: &Path| std::os::unix::fs::lchown(path, Some(65_534), None).unwrap();
+        let theirs = link(&below("new"), "sticky/theirs");
+        stranger(&theirs);
+        assert_eq!(code(&theirs), "fetch.cache_unsafe");
+        assert!(!below("new").exists());
+        stranger(&sticky);
+        assert_eq!(code(&sticky.join("a/cache")), "fetch.cache_unsafe");
+    }
+}
+
+#[test]
 fn links_in_the_cache_lead_nowhere() {
     let world = World::new();
     let body = b"hello";

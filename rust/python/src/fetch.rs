@@ -23,6 +23,7 @@ impl Sources {
     #[new]
     #[pyo3(signature = (*, hosts, hf_organisations, hf_endpoint, ca_file, pins, danger_allow_addresses, max_size))]
     fn new(
+        py: Python<'_>,
         hosts: Vec<String>,
         hf_organisations: Vec<String>,
         hf_endpoint: &str,
@@ -31,7 +32,9 @@ impl Sources {
         danger_allow_addresses: Vec<(String, Vec<String>)>,
         max_size: &Bound<'_, PyAny>,
     ) -> Result<Self, Error> {
-        let roots = ca_file.map_or(Ok(Roots::Mozilla), |path| Roots::from_file(&path))?;
+        let roots = detach::run(py, || {
+            ca_file.map_or(Ok(Roots::Mozilla), |path| Roots::from_file(&path))
+        })?;
         let mut policy = Policy::deny(read("hf_endpoint", hf_endpoint)?, roots);
         for host in hosts {
             policy = policy.allow_host(read("hosts", &host)?);

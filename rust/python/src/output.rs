@@ -4,12 +4,12 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::{fd::AsRawFd as _, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{CWD, RenameFlags},
+    fs::{AtFlags, CWD, Mode, OFlags, RenameFlags},
     io::Errno,
 };
 
@@ -21,30 +21,76 @@ pub(crate) const SECRET: u32 = 0o600;
 pub(crate) const PUBLIC: u32 = 0o644;
 
 /// Writes a file that isn't there yet. It appears under its name when all of it is on the disk; where
-/// that fails nothing is left.
+/// that fails, or this process is killed, nothing is left. On a file system that has no files without
+/// a name, what a kill leaves is a hidden one beside it.
 pub(crate) fn create(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     if path.symlink_metadata().is_ok() {
         return Err(Error::exists(path));
     }
-    let unwritable = |error: &io::Error| Error::unwritable(path, error);
-    let (partial, mut file) = partial(path, mode).map_err(|error| unwritable(&error))?;
+    nameless(path, content, mode)
+        .and_then(|named| {
+            if !named {
+                beside(path, content, mode)?;
+            }
+            sync(directory_of(path)).inspect_err(|_| {
+                let _ = fs::remove_file(path);
+            })
+        })
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::exists(path),
+            _ => Error::unwritable(path, &error),
+        })
+}
+
+/// Writes a file that has no name before it is whole; false where the system can't.
+fn nameless(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut file = match rustix::fs::open(directory_of(path), flags, Mode::from_raw_mode(mode)) {
+        Ok(file) => File::from(file),
+        // The last is what kernels say that don't know the flag.
+        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::ISDIR) => return Ok(false),
+        Err(errno) => return Err(errno.into()),
+    };
+    file.write_all(content)?;
+    file.sync_all()?;
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match rustix::fs::linkat(CWD, link, CWD, path, AtFlags::SYMLINK_FOLLOW) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Err(Errno::EXIST.into()),
+        // No /proc, or no hard links: if it is the path, that is said next.
+        Err(_) => Ok(false),
+    }
+}
+
+/// Writes a file beside the one that it will be.
+fn beside(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let (partial, mut file) = partial(path, mode)?;
     let written = file
         .write_all(content)
         .and_then(|()| file.sync_all())
-        .map_err(|error| unwritable(&error))
         .and_then(|()| {
-            rustix::fs::renameat_with(CWD, &partial, CWD, path, RenameFlags::NOREPLACE).map_err(
-                |errno| match errno {
-                    Errno::EXIST => Error::exists(path),
-                    errno => unwritable(&errno.into()),
-                },
-            )
+            rustix::fs::renameat_with(CWD, &partial, CWD, path, RenameFlags::NOREPLACE)
+                .map_err(io::Error::from)
         });
     if written.is_err() {
         // Under its own name: it is ours. What can't be removed is said by the error already.
         let _ = fs::remove_file(&partial);
     }
     written
+}
+
+/// Puts the names in a directory on the disk; one that may be written to and not read can't be told to.
+fn sync(directory: &Path) -> io::Result<()> {
+    match File::open(directory) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync_all(),
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// A new file beside `path`, under a name that nobody has.
@@ -65,5 +111,5 @@ fn partial(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
             opened => return opened.map(|file| (beside, file)),
         }
     }
-    Err(io::ErrorKind::AlreadyExists.into())
+    Err(io::ErrorKind::ResourceBusy.into())
 }

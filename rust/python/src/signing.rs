@@ -258,10 +258,11 @@ pub(crate) fn generate_key(
             let key = SecretKey::generate()?;
             (key.to_file(passphrase)?, key.public().to_file(), key.id())
         };
-        output::create(&private_key, private.as_bytes(), output::SECRET)?;
-        output::create(&public_key, public.as_bytes(), output::PUBLIC).inspect_err(|_| {
+        // In this order: whatever ends this process, no private key is left without its public one.
+        output::create(&public_key, public.as_bytes(), output::PUBLIC)?;
+        output::create(&private_key, private.as_bytes(), output::SECRET).inspect_err(|_| {
             // Half a pair is none. It is the one that was just written.
-            let _ = fs::remove_file(&private_key);
+            let _ = fs::remove_file(&public_key);
         })?;
         Ok::<_, Error>(id.to_string())
     })
