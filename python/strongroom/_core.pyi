@@ -188,12 +188,18 @@ class ManifestEvidence:
     @property
     def root_certificate(self) -> str | None: ...
     @property
+    def authorities(self) -> list[str]:
+        """Ids of the keys of the root and of the authorities between."""
+    @property
     def not_after(self) -> int | None:
         """Last second of the signer's certificate, since 1970."""
     @property
     def identity(self) -> str | None: ...
     @property
     def issuer(self) -> str | None: ...
+    @property
+    def trusted_root(self) -> str | None:
+        """SHA-256 of the `trusted_root.json`."""
     @property
     def signed_at(self) -> int | None:
         """As a log or a time stamp says, since 1970."""

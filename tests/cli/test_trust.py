@@ -59,7 +59,10 @@ def test_add_digests_sources_and_signers(config: Path) -> None:
     for arguments in (
         ["--digest", D1, "--name", "smol*", "--model-version", "1.2"],
         ["--signer", "acme", "--key", K1, "--models", "acme-*", "--models", "smol"],
-        ["--signer", "release", "--identity", "a@acme.com", "--issuer", "https://issuer.example"],
+        [
+            *("--signer", "release", "--identity", "a@acme.com", "--issuer", "https://issuer.example"),
+            *("--trusted-root", K1),
+        ],
         ["--signer", "house", "--root", K1],
         ["--source", "/srv/models"],
         ["--source", "https://example.com:8443", "--proof", "signature", "--signer", "acme"],
@@ -71,6 +74,7 @@ def test_add_digests_sources_and_signers(config: Path) -> None:
     policy = policy_of(config)
     assert [(entry.digest, entry.name, entry.version) for entry in policy.digests] == [(D1, "smol*", "1.2")]
     assert [signer.name for signer in policy.signers] == ["acme", "release", "house"]
+    assert policy.signers[1].trusted_root == K1
     assert policy.signers[0].models == ("acme-*", "smol")
     assert [str(source) for source in policy.sources] == ["/srv/models", "https://example.com:8443"]
     assert (policy.sources[1].proof, policy.sources[1].signers) == ("signature", ("acme",))
@@ -87,6 +91,7 @@ def test_add_digests_sources_and_signers(config: Path) -> None:
         ["add", "--digest", D1, "--models", "a"],
         ["add", "--source", "/srv", "--model-version", "1"],
         ["add", "--source", "/srv", "--name", "a"],
+        ["add", "--source", "/srv", "--trusted-root", K1],
         ["add", "--key", K1],
         ["add", "--key", K1, "--signer", "a", "--signer", "b"],
         ["add", "--key", K1, "--signer", "a", "--proof", "oms"],

@@ -18,7 +18,17 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from model_signing import hashing, signing, verifying
 
-__all__ = ["CURVES", "Identity", "Key", "hashing", "key", "reference_sign", "reference_verify", "tree"]
+__all__ = [
+    "CURVES",
+    "Identity",
+    "Key",
+    "certificate",
+    "hashing",
+    "key",
+    "reference_sign",
+    "reference_verify",
+    "tree",
+]
 
 CURVES: dict[str, ec.EllipticCurve] = {
     "P-256": ec.SECP256R1(),
@@ -90,7 +100,7 @@ def identity(
 
 
 def certificate(
-    subject: str,
+    subject: str | Sequence[str],
     holder: Key,
     issuer: str,
     signer: Key,
@@ -100,10 +110,16 @@ def certificate(
     end: dt.datetime = NOW + 300 * DAY,
     usage: bool = True,
 ) -> x509.Certificate:
-    """Issue one certificate."""
+    """Issue one certificate; a subject of several parts is a common name, units, and an organisation."""
 
-    def name(common: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    def name(parts: str | Sequence[str]) -> x509.Name:
+        if isinstance(parts, str):
+            return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, parts)])
+        oids = [NameOID.ORGANIZATION_NAME, *[NameOID.ORGANIZATIONAL_UNIT_NAME] * (len(parts) - 2)]
+        oids.append(NameOID.COMMON_NAME)
+        return x509.Name(
+            [x509.NameAttribute(oid, part) for oid, part in zip(oids, reversed(parts), strict=True)]
+        )
 
     builder = (
         x509.CertificateBuilder()

@@ -1,11 +1,14 @@
 """A signed manifest as proof of a load."""
 
+import hashlib
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from strongroom import (
     ModelVerification,
@@ -21,7 +24,8 @@ from strongroom import (
 from strongroom.models.trust import Admitted, admit
 from tests.cli.commands import strongroom
 from tests.conftest import Model, settings
-from tests.models.signing import Key, identity, key
+from tests.models.signing import Key, certificate, identity, key
+from tests.models.sigstore import Instance
 
 
 @pytest.fixture
@@ -201,6 +205,115 @@ def test_a_certificate_s_root_is_what_a_policy_pins(folder: Path, tmp_path: Path
     other = Signer(name="acme", root=root, identity="CN=somebody else")
     assert code_of(model, manifest, signers=[other], **reserved) == "trust.reserved"
     assert code_of(model, manifest, revoked=[Revocation(key=root, reason="lost")]) == "trust.revoked"
+
+
+def fingerprint(certificate: Path) -> str:
+    der = x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(serialization.Encoding.DER)
+    return f"sha256:{hashlib.sha256(der).hexdigest()}"
+
+
+def key_id(pair: Key) -> str:
+    der = pair.pair.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return f"sha256:{hashlib.sha256(der).hexdigest()}"
+
+
+def test_a_revocation_meets_every_authority_by_its_key(folder: Path, tmp_path: Path) -> None:
+    signer = identity(tmp_path)
+    signature = sign_manifest(
+        folder, private_key=signer.key.private, certificate_chain=[signer.own, signer.between]
+    )
+    model, manifest = folder / "tiny.gguf", SignedManifest(signature, certificate_chain=signer.root)
+    authorities = [
+        f"sha256:{hashlib.sha256(spki).hexdigest()}"
+        for spki in (
+            x509.load_pem_x509_certificate(path.read_bytes())
+            .public_key()
+            .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+            for path in (signer.root, signer.between)
+        )
+    ]
+    image, _ = load(model, manifest)
+    assert image.listed is not None
+    assert image.listed.authorities == authorities
+    for revoked in (key_id(signer.key), fingerprint(signer.root), *authorities):
+        assert code_of(model, manifest, revoked=[Revocation(key=revoked, reason="lost")]) == "trust.revoked"
+
+
+def test_a_revoked_root_has_no_twin_that_a_stranger_made(folder: Path, tmp_path: Path) -> None:
+    root, own, stranger = (key(tmp_path, name=name) for name in ("root", "own", "stranger"))
+    made = {
+        "root": certificate("root", root, "root", root, authority=True),
+        "twin": certificate("root", root, "root", stranger, authority=True),
+        "own": certificate("publisher", own, "root", root, authority=False),
+    }
+    for name, issued in made.items():
+        (tmp_path / f"{name}.crt").write_bytes(issued.public_bytes(serialization.Encoding.PEM))
+    signature = sign_manifest(folder, private_key=own.private, certificate_chain=tmp_path / "own.crt")
+    revoked = [Revocation(key=fingerprint(tmp_path / "root.crt"), reason="the root was stolen")]
+    model = folder / "tiny.gguf"
+    for name, code in (("root", "trust.revoked"), ("twin", "certificate.no_root")):
+        manifest = SignedManifest(signature, certificate_chain=tmp_path / f"{name}.crt")
+        assert code_of(model, manifest, revoked=revoked) == code
+
+
+def test_signers_are_told_apart_by_their_whole_names(folder: Path, tmp_path: Path) -> None:
+    root, own = key(tmp_path, name="root"), key(tmp_path, name="own")
+    house = certificate("root", root, "root", root, authority=True)
+    (tmp_path / "root.crt").write_bytes(house.public_bytes(serialization.Encoding.PEM))
+    reserved: dict[str, Any] = {"call_proof": "reserved", "proof": "oms"}
+    pinned = Signer(
+        name="acme",
+        root=fingerprint(tmp_path / "root.crt"),
+        identity="CN=O'Neil" + ",OU=models" * 11 + ",O=Acme",
+    )
+    for organisation, code in (("Acme", None), ("Mallory", "trust.reserved")):
+        issued = certificate(["O'Neil", *["models"] * 11, organisation], own, "root", root, authority=False)
+        (tmp_path / "own.crt").write_bytes(issued.public_bytes(serialization.Encoding.PEM))
+        (folder / "model.sig").unlink(missing_ok=True)
+        signature = sign_manifest(folder, private_key=own.private, certificate_chain=tmp_path / "own.crt")
+        manifest = SignedManifest(signature, certificate_chain=tmp_path / "root.crt")
+        if code is None:
+            assert load(folder / "tiny.gguf", manifest, signers=[pinned], **reserved).image.verified
+        else:
+            assert code_of(folder / "tiny.gguf", manifest, signers=[pinned], **reserved) == code
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "https://github.com/acme/models/.github/workflows/release.yml@refs/heads/main",
+        "https://github.com/o'neil/\\x",
+        f"https://github.com/acme/{'a' * 200}/release.yml@refs/heads/main",
+    ],
+)
+def test_an_identity_counts_by_the_trusted_root_that_the_policy_names(
+    folder: Path, tmp_path: Path, identity: str
+) -> None:
+    model, issuer = folder / "tiny.gguf", "https://token.actions.githubusercontent.com"
+    reserved: dict[str, Any] = {"call_proof": "reserved", "proof": "oms"}
+
+    def signed_by(instance: Instance, name: str) -> tuple[SignedManifest, str]:
+        root = instance.trusted_root(tmp_path / f"{name}.json")
+        signature = instance.sign(model, folder / f"{name}.sig", identity=identity, issuer=issuer)
+        manifest = SignedManifest(signature, identity=identity, issuer=issuer, trusted_root=root)
+        return manifest, f"sha256:{hashlib.sha256(root.read_bytes()).hexdigest()}"
+
+    ours, digest = signed_by(Instance(), "ours")
+    theirs, other = signed_by(Instance(), "theirs")
+    signer = Signer(name="acme", identity=identity, issuer=issuer, trusted_root=digest)
+    image, decision = load(model, ours, signers=[signer], **reserved)
+    assert image.listed is not None
+    assert (image.listed.identity, image.listed.trusted_root) == (identity, digest)
+    assert decision.proof is not None
+    assert digest in str(decision.proof)
+    # The caller made an instance that vouches for the same identity.
+    assert code_of(model, theirs, signers=[signer], **reserved) == "trust.reserved"
+    assert load(model, theirs).decision.signer != decision.signer
+    for manifest, revoked in ((ours, digest), (theirs, other)):
+        entry = Revocation(key=revoked, reason="the authority fell")
+        assert code_of(model, manifest, revoked=[entry]) == "trust.revoked"
 
 
 def test_router_and_command_line(folder: Path, tmp_path: Path) -> None:

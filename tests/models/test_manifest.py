@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from strongroom import (
     sign_manifest,
     verify_manifest,
 )
+from strongroom.models.manifest import GIT_PATHS
 from tests.models.signing import (
     CURVES,
     DAY,
@@ -161,6 +163,25 @@ def test_symbolic_links_in_both_directions(tmp_path: Path) -> None:
     assert caught.value.code == "manifest.symlink_outside"
 
 
+def test_what_lies_behind_a_link_to_a_directory_is_not_signed(tmp_path: Path) -> None:
+    signer, model, signature = key(tmp_path), tree(tmp_path), tmp_path / "model.sig"
+    (model / ".git").mkdir(exist_ok=True)
+    (model / ".git/unlisted.py").write_text("")
+    link = model / "code"
+    # The reference passes over it.
+    link.symlink_to(".git")
+    reference_sign(model, signature, signer, symlinks=True)
+    reference_verify(model, signature, signer, symlinks=True)
+    with pytest.raises(ManifestError) as caught:
+        verify_manifest(model, signature, public_key=signer.public, ignore_paths=GIT_PATHS)
+    assert caught.value.code == "manifest.symlink_directory"
+    with pytest.raises(ManifestError) as caught:
+        sign_manifest(model, output=tmp_path / "own.sig", private_key=signer.private, allow_symlinks=True)
+    assert caught.value.code == "manifest.symlink_directory"
+    link.unlink()
+    verify_manifest(model, signature, public_key=signer.public, ignore_paths=GIT_PATHS)
+
+
 def test_an_expired_certificate_is_refused_though_the_reference_accepts_it(tmp_path: Path) -> None:
     signer = identity(tmp_path, begin=NOW - 60 * DAY, end=NOW - DAY)
     model, signature = tree(tmp_path), tmp_path / "model.sig"
@@ -188,7 +209,14 @@ def test_the_evidence_says_who_and_what_and_when(tmp_path: Path) -> None:
     assert (evidence.path, evidence.signature) == (str(model), str(model / "model.sig"))
     assert (evidence.method, evidence.subject) == ("certificate", "CN=publisher")
     assert evidence.root_subject == "CN=root"
-    for digest in (evidence.key, evidence.certificate, evidence.root_certificate, evidence.root):
+    assert len(evidence.authorities) == 2
+    for digest in (
+        evidence.key,
+        evidence.certificate,
+        evidence.root_certificate,
+        evidence.root,
+        *evidence.authorities,
+    ):
         assert digest is not None
         assert digest.startswith("sha256:")
         assert len(digest) == 71
@@ -433,6 +461,8 @@ def test_a_signature_of_sigstore_is_checked_offline(tmp_path: Path) -> None:
     evidence = verify_manifest(tmp_path, signature, **KEYLESS)
     assert (evidence.method, evidence.files) == ("sigstore", 2)
     assert (evidence.identity, evidence.issuer) == (KEYLESS["identity"], KEYLESS["issuer"])
+    root = KEYLESS["trusted_root"].read_bytes()
+    assert evidence.trusted_root == f"sha256:{hashlib.sha256(root).hexdigest()}"
     assert evidence.signed_at == dt.datetime(2025, 10, 10, 2, 12, 20, tzinfo=dt.UTC)
 
     def check(**options: Any) -> str:

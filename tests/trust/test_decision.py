@@ -1,5 +1,6 @@
 """The decision: what each rule of a policy refuses, and how each comes to be met."""
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -25,9 +26,9 @@ ISSUER = "https://accounts.example.com"
 
 GIVEN = Vouched(digest=D1)
 SIGNED = Signature(kind="signature", key=K1)
-OMS = Signature(kind="oms", identity="release@acme.com", issuer=ISSUER)
+OMS = Signature(kind="oms", identity="release@acme.com", issuer=ISSUER, trusted_root=K2)
 ACME = Signer(name="acme", key=K1, models=["acme-*"])
-RELEASES = Signer(name="releases", identity="release@acme.com", issuer=ISSUER)
+RELEASES = Signer(name="releases", identity="release@acme.com", issuer=ISSUER, trusted_root=K2)
 
 
 def evidence(*proofs: Vouched | Signature, **facts: Any) -> Evidence:
@@ -63,7 +64,7 @@ def test_zero_trust_is_the_default() -> None:
     assert code(policy, evidence()) == "trust.no_proof"
     assert decided(policy, evidence(GIVEN)).proof == GIVEN
     assert decided(policy, evidence(SIGNED)).signer == K1
-    assert decided(policy, evidence(OMS)).signer == f"release@acme.com ({ISSUER})"
+    assert decided(policy, evidence(OMS)).signer == f"release@acme.com ({ISSUER}) under {K2}"
 
 
 def test_the_refusal_names_the_digest() -> None:
@@ -138,10 +139,16 @@ def test_two_entries_of_one_key_add_up() -> None:
         (Signer(name="s", key=K1), Signature(kind="signature", key=K2), False),
         (Signer(name="s", key=K1), Signature(kind="oms", root=K1), False),
         (RELEASES, OMS, True),
-        (RELEASES, Signature(kind="oms", identity="release@acme.com", issuer=f"{ISSUER}/"), False),
-        (RELEASES, Signature(kind="oms", identity="Release@acme.com", issuer=ISSUER), False),
+        (
+            RELEASES,
+            Signature(kind="oms", identity="release@acme.com", issuer=f"{ISSUER}/", trusted_root=K2),
+            False,
+        ),
+        (RELEASES, Signature(kind="oms", identity="Release@acme.com", issuer=ISSUER, trusted_root=K2), False),
         (RELEASES, Signature(kind="oms", identity="release@acme.com"), False),
-        (RELEASES, Signature(kind="oms", issuer=ISSUER), False),
+        (RELEASES, Signature(kind="oms", issuer=ISSUER, trusted_root=K2), False),
+        (RELEASES, dataclasses.replace(OMS, trusted_root=K1), False),
+        (RELEASES, dataclasses.replace(OMS, trusted_root=None), False),
         (Signer(name="s", root=K1), Signature(kind="oms", root=K1, identity="anybody"), True),
         (Signer(name="s", root=K1), Signature(kind="oms", root=K2), False),
         (Signer(name="s", root=K1, identity="a"), Signature(kind="oms", root=K1, identity="b"), False),
@@ -257,7 +264,16 @@ def test_a_digest_that_was_not_computed_cannot_be_passed_over() -> None:
     assert code(policy, evidence(GIVEN)) == "trust.revoked"
 
 
-@pytest.mark.parametrize("proof", [SIGNED, Signature(kind="oms", key=K1), Signature(kind="oms", root=K1)])
+@pytest.mark.parametrize(
+    "proof",
+    [
+        SIGNED,
+        Signature(kind="oms", key=K1),
+        Signature(kind="oms", root=K1),
+        Signature(kind="oms", trusted_root=K1),
+        Signature(kind="oms", root=K2, authorities=(K2, K1)),
+    ],
+)
 def test_a_revoked_key_refuses_whatever_else_there_is(proof: Signature) -> None:
     policy = ModelVerification(revoked=[Revocation(key=K1, reason="lost")], signers=[ACME])
     assert code(policy, evidence(proof)) == "trust.revoked"

@@ -56,6 +56,7 @@ models = ["acme-*"]
 name = "acme releases"
 identity = "https://github.com/acme/models/.github/workflows/release.yml@refs/heads/main"
 issuer = "https://token.actions.githubusercontent.com"
+trusted_root = "{K1}"
 
 [[trust.signers]]
 name = "house"
@@ -99,6 +100,7 @@ POLICY = ModelVerification(
             name="acme releases",
             identity="https://github.com/acme/models/.github/workflows/release.yml@refs/heads/main",
             issuer="https://token.actions.githubusercontent.com",
+            trusted_root=K1,
         ),
         Signer(name="house", root=K2),
     ],
@@ -221,6 +223,21 @@ def test_a_misspelt_option_of_an_entry_of_a_file_is_told_with_its_place(
         ({"signers": [{"name": "a", "issuer": "x"}]}, "identity and issuer together"),
         ({"signers": [{"name": "a", "issuer": "x", "root": K1}]}, "identity and issuer together"),
         ({"signers": [{"name": "a", "identity": "", "issuer": "x"}]}, "identity must be"),
+        ({"signers": [{"name": "a", "identity": "x", "issuer": "y"}]}, "issuer and trusted_root together"),
+        ({"signers": [{"name": "a", "trusted_root": K1}]}, "issuer and trusted_root together"),
+        (
+            {"signers": [{"name": "a", "identity": "x", "root": K1, "trusted_root": K2}]},
+            "issuer and trusted_root together",
+        ),
+        (
+            {"signers": [{"name": "a", "identity": "x", "issuer": "y", "root": K1, "trusted_root": K2}]},
+            "without a root",
+        ),
+        ({"signers": [{"name": "a", "key": K1, "trusted_root": K2}]}, "must have either a key"),
+        (
+            {"signers": [{"name": "a", "identity": "x", "issuer": "y", "trusted_root": "z"}]},
+            "trusted_root must be",
+        ),
         ({"signers": [{"name": "a", "key": K1, "models": []}]}, "models must be a list that is not empty"),
         ({"signers": [{"name": "a", "key": K1, "models": "a*"}]}, "models must be a list"),
         ({"signers": [{"name": "a", "key": K1, "models": ["a?"]}]}, r"models\[0\] must be"),

@@ -105,8 +105,10 @@ def show(model: str, evidence: ManifestEvidence) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in json_of(evidence).items():
-        if value is not None:
-            table.add_row(name.replace("_", " "), plain(value))
+        if value is not None and value != ():
+            table.add_row(
+                name.replace("_", " "), plain(" ".join(value) if isinstance(value, tuple) else value)
+            )
     tables().print(table)
 
 

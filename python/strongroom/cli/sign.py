@@ -62,7 +62,7 @@ def sign(
         int | None, typer.Option(metavar="BYTES", help="oms: list shards of files instead of files.")
     ] = None,
     allow_symlinks: Annotated[
-        bool, typer.Option("--allow-symlinks", help="oms: list links inside the directory as files.")
+        bool, typer.Option("--allow-symlinks", help="oms: list links to files inside the directory.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:

@@ -50,12 +50,16 @@ class ManifestEvidence:
     """The pinned root's name."""
     root_certificate: str | None
     """SHA-256 of the pinned root."""
+    authorities: tuple[str, ...]
+    """Ids of the keys of that root and of the authorities between."""
     valid_until: datetime | None
     """The last second of the signer's certificate."""
     identity: str | None
     """The identity in a certificate of Sigstore."""
     issuer: str | None
     """Who vouched for that identity."""
+    trusted_root: str | None
+    """SHA-256 of the `trusted_root.json` whose authority and logs say so."""
     signed_at: datetime | None
     """When it was signed, as a log or a time stamp says."""
     model: str
@@ -129,9 +133,11 @@ def verify_manifest(
         certificate=evidence.certificate,
         root_subject=evidence.root_subject,
         root_certificate=evidence.root_certificate,
+        authorities=tuple(evidence.authorities),
         valid_until=None if evidence.not_after is None else moment(evidence.not_after),
         identity=evidence.identity,
         issuer=evidence.issuer,
+        trusted_root=evidence.trusted_root,
         signed_at=None if evidence.signed_at is None else moment(evidence.signed_at),
         model=evidence.model,
         root=evidence.root,
@@ -167,7 +173,8 @@ def sign_manifest(
     all, and nothing is overwritten. `private_key` is a PEM file with a key on P-256, P-384 or P-521, which
     Python never sees; `passphrase` is wiped, and `passphrase_file` holds one line. `certificate_chain` is
     PEM files of the signer's certificate and those that lead towards a root: verifiers need that root
-    alone. `shard_size` lists shards of so many bytes instead of whole files. `files` lists only these
+    alone. `allow_symlinks` lists links to files in the tree as those files; links to directories are
+    refused. `shard_size` lists shards of so many bytes instead of whole files. `files` lists only these
     files of a directory, by name: the parts of a split model.
 
     Raises ManifestError, CertificateError, SigningKeyError, SourceError, OutputError, OptionError.

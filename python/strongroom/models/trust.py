@@ -244,6 +244,8 @@ def evidence_of(image: _core.Image, expected: str | None, origin: Source | None 
                 identity=found.identity or found.subject,
                 issuer=found.issuer,
                 root=found.root_certificate,
+                trusted_root=found.trusted_root,
+                authorities=tuple(found.authorities),
                 rule=f"a manifest of {found.serialization} by {found.algorithm}, signed by {found.method}",
                 when=moment(found.signed_at),
             )

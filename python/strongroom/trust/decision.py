@@ -119,7 +119,7 @@ def revocations(policy: ModelVerification, evidence: Evidence) -> Iterator[Step]
             message = f"whether {what} is revoked can't be told: that digest was not computed"
             yield Step("revocation", "", Refusal("trust.revoked", message))
         hit = entry.digest in evidence.digests or (
-            entry.key is not None and any(entry.key in {proof.key, proof.root} for proof in signatures)
+            entry.key is not None and any(entry.key in proof.vouching for proof in signatures)
         )
         if hit:
             yield Step("revocation", "", Refusal("trust.revoked", f"{what} is revoked: {entry.reason}"))
@@ -266,7 +266,7 @@ def signers_of(policy: ModelVerification, proof: Signature) -> list[Signer]:
 
 def made_by(signer: Signer, proof: Signature) -> bool:
     """Whether everything that the policy says of a signer is so in a signature."""
-    said = {name: getattr(signer, name) for name in ("key", "identity", "issuer", "root")}
+    said = {name: getattr(signer, name) for name in ("key", "identity", "issuer", "root", "trusted_root")}
     return all(value is None or value == getattr(proof, name) for name, value in said.items())
 
 

@@ -90,6 +90,10 @@ class Signature:
     """Who vouched for that identity."""
     root: str | None = None
     """Fingerprint of the root that the certificate's chain ends in."""
+    trusted_root: str | None = None
+    """SHA-256 of the `trusted_root.json` whose authority vouched for identity and issuer."""
+    authorities: tuple[str, ...] = ()
+    """Ids of the keys of that root and of the authorities between it and the signer."""
     rule: str = ""
     """How it was verified, as "ecdsa-p384-sha384" or "oms key files sha256"."""
     when: datetime | None = None
@@ -101,10 +105,17 @@ class Signature:
         return f"{kind} by {self.signer}"
 
     @property
+    def vouching(self) -> frozenset[str]:
+        """Everything whose revocation ends its trust: keys, the root, the trusted root."""
+        named = {self.key, self.root, self.trusted_root, *self.authorities}
+        return frozenset(name for name in named if name is not None)
+
+    @property
     def signer(self) -> str:
         """Who signed, in one line that nothing in it can break: what is recorded."""
         if self.identity is not None and self.issuer is not None:
-            return line_of(f"{self.identity} ({self.issuer})")
+            told = f"{self.identity} ({self.issuer})"
+            return line_of(told if self.trusted_root is None else f"{told} under {self.trusted_root}")
         if self.root is not None:
             return line_of(f"{self.identity or 'a certificate'} under {self.root}")
         return line_of(self.key or "an unnamed key")

@@ -167,19 +167,22 @@ class Signer(Options):
     """Who vouched for the identity, letter by letter."""
     root: str | None = None
     """`sha256:` and the digest of the root certificate's DER."""
+    trusted_root: str | None = None
+    """`sha256:` and the digest of the `trusted_root.json` that identity and issuer are known by."""
     models: Sequence[str] = ("*",)
     """Patterns of the names that it may sign."""
 
     def __post_init__(self) -> None:
         """Check every option."""
         put(self, "name", signer_name("name", self.name))
-        for option in ("key", "root"):
+        for option in ("key", "root", "trusted_root"):
             if (value := getattr(self, option)) is not None:
                 put(self, option, words.fingerprint_of(option, value))
         for option in ("identity", "issuer"):
             if (value := getattr(self, option)) is not None:
                 put(self, option, words.text_of(option, value, "one line of text"))
         others = [option for option in ("identity", "issuer", "root") if getattr(self, option) is not None]
+        others += [] if self.trusted_root is None else ["trusted_root"]
         if (self.key is not None) is bool(others):
             raise SettingsError(
                 "settings.invalid",
@@ -190,6 +193,12 @@ class Signer(Options):
                 "settings.invalid",
                 f"signer {self.name!r} must have identity and issuer together, or a root",
                 "an identity counts for nothing without who vouches for it",
+            )
+        if (self.issuer is None) is not (self.trusted_root is None) or {"issuer", "root"} <= set(others):
+            raise SettingsError(
+                "settings.invalid",
+                f"signer {self.name!r} must have identity, issuer and trusted_root together, without a root",
+                "anybody can make a trusted_root.json: name the sha256sum of the one that you trust",
             )
         patterns = several("models", self.models, words.pattern_of, "patterns of names")
         if not patterns:
@@ -262,7 +271,9 @@ class Revocation(Options):
 
     digest: str | None = None
     key: str | None = None
-    """The id of a key, or the fingerprint of a root: nothing that it signed is loaded."""
+    """The id of a key, of a signer or of an authority above one, or the digest of a root or of a
+    `trusted_root.json`: nothing that it vouched for is loaded. A root's key id also meets its other
+    certificates, which a digest doesn't."""
     reason: str = ""
     """Shown where something is refused for it."""
 

@@ -8,7 +8,7 @@ use std::{
 use pyo3::{prelude::*, types::PyByteArray};
 use strongroom_memory::Source;
 use strongroom_verify::{
-    Algorithm, PrivateKey, PublicKey,
+    Algorithm, KeyId, PrivateKey, PublicKey,
     certificate::{self, Chain, Roots},
     key,
     manifest::{
@@ -29,9 +29,11 @@ pub(crate) struct ManifestEvidence {
     certificate: Option<String>,
     root_subject: Option<String>,
     root_certificate: Option<String>,
+    authorities: Vec<String>,
     not_after: Option<u64>,
     identity: Option<String>,
     issuer: Option<String>,
+    trusted_root: Option<String>,
     signed_at: Option<u64>,
     model: String,
     root: String,
@@ -63,9 +65,13 @@ impl ManifestEvidence {
                 .map(|digest| digest.to_string()),
             root_subject: holder.map(|holder| holder.root_subject.clone()),
             root_certificate: holder.map(|holder| holder.root.to_string()),
+            authorities: holder.map_or_else(Vec::new, |holder| {
+                holder.authorities.iter().map(KeyId::to_string).collect()
+            }),
             not_after: holder.map(|holder| holder.not_after),
             identity: identity.map(|identity| identity.identity.clone()),
             issuer: identity.map(|identity| identity.issuer.clone()),
+            trusted_root: identity.map(|identity| identity.root.to_string()),
             signed_at: identity.map(|identity| identity.signed_at),
             model: evidence.model,
             root: evidence.root.to_string(),

@@ -13,15 +13,19 @@ use std::{cell::RefCell, time::Duration};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
 
-use crate::{Digest, PublicKey};
+use crate::{Digest, KeyId, PublicKey};
 
 pub use error::{CODES, CertificateError};
+pub(crate) use parsed::LONGEST_NAME;
 pub use pem::LONGEST_FILE;
 
 use parsed::Parsed;
 
 /// The object identifier of code signing, without tag and length.
 const CODE_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 3];
+
+const SIGNERS_KEY: &str = "key in the signer's certificate";
+const AUTHORITYS_KEY: &str = "key in an authority's certificate";
 
 /// What the operator pinned: roots, and authorities below them that a chain may need.
 #[derive(Debug, Clone)]
@@ -31,8 +35,8 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// Reads a file of PEM blocks. Those that signed themselves are roots, or signers that are
-    /// pinned themselves; the others only help to find the way.
+    /// Reads a file of PEM blocks. Those that signed themselves, which is verified, are roots, or
+    /// signers that are pinned themselves; the others only help to find the way.
     ///
     /// # Errors
     /// [`CertificateError`]: `malformed`, `no_root`.
@@ -44,7 +48,7 @@ impl Roots {
             .collect::<Result<Vec<_>, _>>()?;
         let count = certificates.len();
         let (roots, intermediates): (Vec<_>, Vec<_>) =
-            certificates.into_iter().partition(Parsed::is_self_issued);
+            certificates.into_iter().partition(Parsed::is_self_signed);
         if roots.is_empty() {
             return Err(CertificateError::NoRoot { count });
         }
@@ -60,14 +64,16 @@ impl Roots {
 pub struct Holder {
     /// The key that signatures are verified with.
     pub key: PublicKey,
-    /// The distinguished name; printable.
+    /// The distinguished name, as RFC 4514 writes it: whole, and not for showing as it is.
     pub subject: String,
     /// SHA-256 of the certificate.
     pub certificate: Digest,
-    /// The pinned root's distinguished name; printable.
+    /// The pinned root's distinguished name, in the same way.
     pub root_subject: String,
     /// SHA-256 of the pinned root, or of the pinned signer itself.
     pub root: Digest,
+    /// The keys of that root and of the authorities between, which all vouched for the signer.
+    pub authorities: Vec<KeyId>,
     /// Last second of the certificate's validity, since 1970.
     pub not_after: u64,
 }
@@ -102,7 +108,7 @@ impl Chain {
                 &"it is empty",
             ));
         };
-        if own.public_key()?.id() != key.id() {
+        if own.public_key(SIGNERS_KEY)?.id() != key.id() {
             return Err(CertificateError::OtherKey {
                 subject: own.subject.clone(),
             });
@@ -130,9 +136,9 @@ pub fn verify(chain: &[Vec<u8>], roots: &Roots, now: Duration) -> Result<Holder,
     signer.valid_at(now)?;
     signer.signs_models()?;
     let pinned = roots.roots.iter().find(|root| root.der == signer.der);
-    let root = match pinned {
+    let (root, authorities) = match pinned {
         // Pinned byte for byte: nobody has to vouch for it.
-        Some(root) => root,
+        Some(root) => (root, vec![root.public_key(SIGNERS_KEY)?.id()]),
         None if signer.is_authority()? => {
             return Err(CertificateError::Authority {
                 subject: signer.subject.clone(),
@@ -142,11 +148,12 @@ pub fn verify(chain: &[Vec<u8>], roots: &Roots, now: Duration) -> Result<Holder,
         None => path(signer, others, roots, now)?,
     };
     Ok(Holder {
-        key: signer.public_key()?,
-        subject: signer.subject.clone(),
+        key: signer.public_key(SIGNERS_KEY)?,
+        subject: signer.name.clone(),
         certificate: signer.fingerprint(),
-        root_subject: root.subject.clone(),
+        root_subject: root.name.clone(),
         root: root.fingerprint(),
+        authorities,
         not_after: signer.validity().1,
     })
 }
@@ -154,16 +161,16 @@ pub fn verify(chain: &[Vec<u8>], roots: &Roots, now: Duration) -> Result<Holder,
 /// The key in a certificate that was verified elsewhere, and the certificate's SHA-256.
 pub(crate) fn key_of(der: &[u8]) -> Result<(PublicKey, Digest), CertificateError> {
     let parsed = Parsed::from_der(der, "signer's certificate")?;
-    Ok((parsed.public_key()?, parsed.fingerprint()))
+    Ok((parsed.public_key(SIGNERS_KEY)?, parsed.fingerprint()))
 }
 
-/// The root at the end of a path that holds in every respect.
+/// The root at the end of a path that holds in every respect, and the keys of all authorities on it.
 fn path<'r>(
     signer: &Parsed,
     others: &[Parsed],
     roots: &'r Roots,
     now: Duration,
-) -> Result<&'r Parsed, CertificateError> {
+) -> Result<(&'r Parsed, Vec<KeyId>), CertificateError> {
     let malformed = |error: webpki::Error| CertificateError::malformed("certificate chain", &error);
     let signer_der = CertificateDer::from(signer.der.as_slice());
     let end_entity = EndEntityCert::try_from(&signer_der).map_err(malformed)?;
@@ -184,10 +191,10 @@ fn path<'r>(
         .collect();
     // The last objection to a path, as webpki only learns that there is one.
     let objection: RefCell<Option<CertificateError>> = RefCell::new(None);
-    let end: RefCell<Option<&'r Parsed>> = RefCell::new(None);
+    let end: RefCell<Option<(&'r Parsed, Vec<KeyId>)>> = RefCell::new(None);
     let verify_path = |path: &VerifiedPath<'_>| match holds(path, &anchors, roots, now) {
-        Ok(root) => {
-            *end.borrow_mut() = Some(root);
+        Ok(found) => {
+            *end.borrow_mut() = Some(found);
             Ok(())
         }
         Err(error) => {
@@ -221,12 +228,14 @@ fn holds<'r>(
     anchors: &[TrustAnchor<'_>],
     roots: &'r Roots,
     now: Duration,
-) -> Result<&'r Parsed, CertificateError> {
+) -> Result<(&'r Parsed, Vec<KeyId>), CertificateError> {
     let mut below = 0;
+    let mut keys = Vec::new();
     for certificate in path.intermediate_certificates() {
         let parsed = Parsed::from_der(&certificate.der(), "intermediate certificate")?;
         parsed.valid_at(now)?;
         parsed.signs_certificates(below)?;
+        keys.push(parsed.public_key(AUTHORITYS_KEY)?.id());
         // Self-issued ones don't count (RFC 5280, 4.2.1.9).
         below += usize::from(!parsed.is_self_issued());
     }
@@ -240,7 +249,11 @@ fn holds<'r>(
                 .valid_at(now)
                 .and_then(|()| root.signs_certificates(below))
             {
-                Ok(()) => return Ok(root),
+                Ok(()) => {
+                    keys.push(root.public_key(AUTHORITYS_KEY)?.id());
+                    keys.reverse();
+                    return Ok((root, keys));
+                }
                 Err(error) => refused = error,
             }
         }

@@ -52,6 +52,12 @@ def add(
         Text,
         typer.Option(metavar="sha256:HEX", help="Its root certificate.", rich_help_panel="A signer"),
     ] = None,
+    trusted_root: Annotated[
+        Text,
+        typer.Option(
+            metavar="sha256:HEX", help="Digest of its trusted_root.json.", rich_help_panel="A signer"
+        ),
+    ] = None,
     models: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Names that it may sign.", rich_help_panel="A signer"),
@@ -64,6 +70,7 @@ def add(
         "identity": identity,
         "issuer": issuer,
         "root": root,
+        "trusted_root": trusted_root,
         "models": models,
     }
     of_source: dict[str, object] = {"proof": proof}
@@ -92,5 +99,5 @@ def refuse(options: dict[str, object], what: str) -> None:
     for name, value in options.items():
         if value is not None:
             raise typer.BadParameter(
-                f"--{name.replace('version', 'model-version')} says nothing about {what}"
+                f"--{name.replace('version', 'model-version').replace('_', '-')} says nothing about {what}"
             )

@@ -15,7 +15,10 @@ def revoke(
     *,
     digest: Annotated[str | None, typer.Option(metavar="ALGORITHM:HEX", help="Of a model's file.")] = None,
     key: Annotated[
-        str | None, typer.Option(metavar="sha256:HEX", help="The id of a key, or a root's fingerprint.")
+        str | None,
+        typer.Option(
+            metavar="sha256:HEX", help="The id of a signer's or authority's key, or a root's digest."
+        ),
     ] = None,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Shown where something is refused for it.")],
     config: Config = None,

@@ -67,8 +67,10 @@ pub enum CertificateError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file of certificates of which none signed itself.
-    #[error("none of the {count} certificates that were given is a root: none signed itself")]
+    /// A file of certificates of which none signed itself, by its own key.
+    #[error(
+        "none of the {count} certificates that were given is a root: none is signed by its own key"
+    )]
     NoRoot {
         /// How many there are.
         count: usize,

@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
+use rustls_pki_types::SubjectPublicKeyInfoDer;
+use webpki::RawPublicKeyEntity;
 use x509_cert::{
     Certificate,
-    der::{Decode, Encode, asn1::ObjectIdentifier, oid::AssociatedOid},
+    der::{
+        Decode, Encode, Reader, SliceReader, Tag, Tagged,
+        asn1::{AnyRef, ObjectIdentifier},
+        oid::AssociatedOid,
+    },
     ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints, SubjectAltName},
+    name::Name,
 };
 
 use crate::{Algorithm, Digest, Hasher, PublicKey, manifest::shown};
@@ -13,6 +20,9 @@ use crate::{Algorithm, Digest, Hasher, PublicKey, manifest::shown};
 use super::CertificateError;
 
 const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
+/// Characters of the longest name: as many as a policy can write.
+pub(crate) const LONGEST_NAME: usize = 1024;
+
 const ANY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
 /// Critical extensions whose restrictions are checked: by webpki on the way to the anchor, here for
@@ -29,6 +39,9 @@ const KNOWN: [ObjectIdentifier; 5] = [
 #[derive(Debug, Clone)]
 pub(super) struct Parsed {
     pub(super) der: Vec<u8>,
+    /// The distinguished name, whole: signers are told apart by it.
+    pub(super) name: String,
+    /// The same, as messages show it.
     pub(super) subject: String,
     certificate: Certificate,
 }
@@ -37,8 +50,11 @@ impl Parsed {
     pub(super) fn from_der(der: &[u8], what: &'static str) -> Result<Self, CertificateError> {
         let certificate = Certificate::from_der(der)
             .map_err(|error| CertificateError::malformed(what, &error))?;
+        let name = name_of(certificate.tbs_certificate().subject())
+            .map_err(|reason| CertificateError::malformed(what, &reason))?;
         let parsed = Self {
-            subject: shown(&certificate.tbs_certificate().subject().to_string()),
+            subject: shown(&name),
+            name,
             der: der.to_vec(),
             certificate,
         };
@@ -57,17 +73,51 @@ impl Parsed {
         certificate.issuer() == certificate.subject()
     }
 
-    pub(super) fn public_key(&self) -> Result<PublicKey, CertificateError> {
-        let malformed = |error: &dyn std::fmt::Display| {
-            CertificateError::malformed("key in the signer's certificate", error)
-        };
-        let spki = self
-            .certificate
+    /// Whether it was signed by its own key. That issuer and subject are the same proves nothing:
+    /// anybody can write a root's name and key into a certificate of another fingerprint.
+    pub(super) fn is_self_signed(&self) -> bool {
+        self.is_self_issued() && self.verify_by_own_key().is_some()
+    }
+
+    fn verify_by_own_key(&self) -> Option<()> {
+        let certificate = &self.certificate;
+        if certificate.signature_algorithm() != certificate.tbs_certificate().signature() {
+            return None;
+        }
+        // As it was signed, not as it would be encoded again.
+        let signed = SliceReader::new(&self.der)
+            .and_then(|mut reader| {
+                reader.sequence(|fields| {
+                    let signed = fields.tlv_bytes()?;
+                    let _algorithm = fields.tlv_bytes()?;
+                    let _signature = fields.tlv_bytes()?;
+                    Ok::<_, x509_cert::der::Error>(signed)
+                })
+            })
+            .ok()?;
+        let algorithm = certificate.signature_algorithm().to_der().ok()?;
+        let algorithm = AnyRef::from_der(&algorithm).ok()?;
+        let signature = certificate.signature().as_bytes()?;
+        let spki = SubjectPublicKeyInfoDer::from(self.spki().ok()?);
+        let key = RawPublicKeyEntity::try_from(&spki).ok()?;
+        webpki::ALL_VERIFICATION_ALGS
+            .iter()
+            .filter(|known| known.signature_alg_id().as_ref() == algorithm.value())
+            .find_map(|known| key.verify_signature(*known, signed, signature).ok())
+    }
+
+    /// Its key; `what` names that in messages.
+    pub(super) fn public_key(&self, what: &'static str) -> Result<PublicKey, CertificateError> {
+        let malformed = |error: &dyn std::fmt::Display| CertificateError::malformed(what, error);
+        let spki = self.spki().map_err(|error| malformed(&error))?;
+        PublicKey::from_spki(&spki).map_err(|error| malformed(&error))
+    }
+
+    fn spki(&self) -> x509_cert::der::Result<Vec<u8>> {
+        self.certificate
             .tbs_certificate()
             .subject_public_key_info()
             .to_der()
-            .map_err(|error| malformed(&error))?;
-        PublicKey::from_spki(&spki).map_err(|error| malformed(&error))
     }
 
     /// Its first and last valid second, as seconds since 1970.
@@ -207,4 +257,25 @@ impl Parsed {
             subject: self.subject.clone(),
         }
     }
+}
+
+/// A distinguished name as RFC 4514 writes it, to its last character; one that would have to be cut
+/// or changed to be shown is refused, as two of them could then look like one.
+fn name_of(name: &Name) -> Result<String, String> {
+    let text = name.to_string();
+    if text.chars().nth(LONGEST_NAME).is_some() {
+        return Err(format!("its name has more than {LONGEST_NAME} characters"));
+    }
+    // The text has those of ASCII escaped; what isn't text is written in hexadecimal digits.
+    let controls = name.iter().any(|attribute| {
+        let value = &attribute.value;
+        matches!(
+            value.tag(),
+            Tag::PrintableString | Tag::Utf8String | Tag::Ia5String | Tag::TeletexString
+        ) && value.value().iter().any(u8::is_ascii_control)
+    });
+    if controls || text.chars().any(char::is_control) {
+        return Err("its name has control characters".to_owned());
+    }
+    Ok(text)
 }

@@ -32,6 +32,7 @@ pub const CODES: &[&str] = &[
     "manifest.statement_unsafe",
     "manifest.statement_unsupported",
     "manifest.symlink",
+    "manifest.symlink_directory",
     "manifest.symlink_outside",
     "manifest.tree_too_large",
     "manifest.trusted_root_malformed",
@@ -221,6 +222,12 @@ pub enum ManifestError {
         /// Printable.
         name: String,
     },
+    /// A symbolic link to a directory: what is reached through it has names that nobody signed.
+    #[error("\"{name}\" is a symbolic link to a directory, or lies behind one")]
+    SymlinkDirectory {
+        /// Printable.
+        name: String,
+    },
     /// A symbolic link that leaves the tree, or ends nowhere.
     #[error("the symbolic link \"{name}\" leads out of the tree, or nowhere in it")]
     SymlinkOutside {
@@ -289,6 +296,7 @@ impl ManifestError {
             Self::StatementUnsafe { .. } => "manifest.statement_unsafe",
             Self::StatementUnsupported { .. } => "manifest.statement_unsupported",
             Self::Symlink { .. } => "manifest.symlink",
+            Self::SymlinkDirectory { .. } => "manifest.symlink_directory",
             Self::SymlinkOutside { .. } => "manifest.symlink_outside",
             Self::TreeTooLarge { .. } => "manifest.tree_too_large",
             Self::TrustedRootMalformed { .. } => "manifest.trusted_root_malformed",
@@ -348,6 +356,9 @@ impl ManifestError {
             }
             Self::Symlink { .. } => {
                 "put the file itself in its place; signing again can allow links inside the tree"
+            }
+            Self::SymlinkDirectory { .. } => {
+                "put the directory itself in its place; only links to files can be signed"
             }
             Self::SymlinkOutside { .. } => "put the file itself in its place",
             Self::TreeTooLarge { .. } => "name the model's own directory, not one above it",
@@ -469,6 +480,7 @@ mod tests {
             },
             ManifestError::StatementUnsupported { reason },
             ManifestError::Symlink { name: name.clone() },
+            ManifestError::SymlinkDirectory { name: name.clone() },
             ManifestError::SymlinkOutside { name: name.clone() },
             ManifestError::TreeTooLarge {
                 path: path.clone(),

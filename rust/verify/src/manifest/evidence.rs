@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{Algorithm, Digest, KeyId, certificate::Holder};
 
-use super::{Identity, Serialization};
+use super::{Identity, Serialization, text::shown};
 
 /// How a bundle names its signer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,10 +71,12 @@ impl fmt::Display for Signer {
         match self {
             Self::Key(id) => write!(f, "the key {id}"),
             Self::Certificate(holder) => {
-                write!(f, "\"{}\" with the key {}", holder.subject, holder.key.id())
+                let subject = shown(&holder.subject);
+                write!(f, "\"{subject}\" with the key {}", holder.key.id())
             }
             Self::Sigstore(identity) => {
-                write!(f, "\"{}\", as {} says", identity.identity, identity.issuer)
+                let (who, issuer) = (shown(&identity.identity), shown(&identity.issuer));
+                write!(f, "\"{who}\", as {issuer} says")
             }
         }
     }

@@ -13,7 +13,7 @@ use sigstore_verify::{
 
 use crate::{
     Algorithm, Digest, Hasher, PublicKey,
-    certificate::{self, CertificateError},
+    certificate::{self, CertificateError, LONGEST_NAME},
 };
 
 use super::{
@@ -89,7 +89,7 @@ fn strictly(file: &[u8]) -> Result<(), Malformed> {
 /// Who signed, as far as the authority and the logs say.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The one that was asked for: an address, or the name of a workflow.
+    /// The one that was asked for, whole: an address, or the name of a workflow.
     pub identity: String,
     /// Who vouched for the identity.
     pub issuer: String,
@@ -115,6 +115,14 @@ pub(super) fn verify(
     let refused = |reason: String| ManifestError::KeylessRefused {
         reason: text::shown(&reason),
     };
+    // They are the certificate's, letter by letter; what tells signers apart is never cut.
+    for (what, text) in [("identity", identity), ("issuer", issuer)] {
+        if text.chars().nth(LONGEST_NAME).is_some() || text.chars().any(char::is_control) {
+            return Err(refused(format!(
+                "the {what} has more than {LONGEST_NAME} characters, or control characters"
+            )));
+        }
+    }
     // Before the signature is verified nothing of the statement leaves this function; its root is
     // what the verifier is to find in the signed subject.
     let statement = Statement::read(&envelope.payload)?;
@@ -149,8 +157,8 @@ pub(super) fn verify(
     };
     let (key, fingerprint) = certificate::key_of(certificate).map_err(of_certificate)?;
     let identity = Identity {
-        identity: text::shown(identity),
-        issuer: text::shown(issuer),
+        identity: identity.to_owned(),
+        issuer: issuer.to_owned(),
         key,
         certificate: fingerprint,
         root: root.digest,

@@ -67,21 +67,29 @@ impl Tree {
         self.directory
     }
 
-    /// Opens a regular file that a manifest lists.
+    /// Opens a regular file that a manifest lists; of links only one in its own place is followed.
     pub(super) fn file(&self, path: &str, follow: bool) -> Result<File, ManifestError> {
         let name = || name::shown(path.as_bytes());
-        let descriptor = if self.directory {
-            self.beneath(path.as_bytes(), reading(), follow)
-        } else {
-            rustix::io::fcntl_dupfd_cloexec(&self.root, 0)
-        }
-        .map_err(|errno| match errno {
+        let explain = |errno| match errno {
             Errno::NOENT | Errno::NOTDIR => ManifestError::FileMissing { name: name() },
             Errno::LOOP => ManifestError::Symlink { name: name() },
             Errno::XDEV => ManifestError::SymlinkOutside { name: name() },
             Errno::NXIO | Errno::NODEV => ManifestError::FileSpecial { name: name() },
             errno => refused("open", &self.path.join(path), errno),
-        })?;
+        };
+        if follow && let Some((above, _)) = path.rsplit_once('/') {
+            self.beneath(above.as_bytes(), OFlags::PATH | OFlags::CLOEXEC, false)
+                .map_err(|errno| match errno {
+                    Errno::LOOP => ManifestError::SymlinkDirectory { name: name() },
+                    errno => explain(errno),
+                })?;
+        }
+        let descriptor = if self.directory {
+            self.beneath(path.as_bytes(), reading(), follow)
+        } else {
+            rustix::io::fcntl_dupfd_cloexec(&self.root, 0)
+        }
+        .map_err(explain)?;
         let opened = rustix::fs::fstat(&descriptor)
             .map_err(|errno| refused("examine", &self.path.join(path), errno))?;
         if FileType::from_raw_mode(opened.st_mode) != FileType::RegularFile {
@@ -144,7 +152,7 @@ impl Tree {
                 match kind {
                     FileType::Directory => directories.push((path, depth + 1)),
                     FileType::RegularFile => files.push(path),
-                    FileType::Symlink => files.extend(self.link(path, follow)?),
+                    FileType::Symlink => files.push(self.link(path, follow)?),
                     _ => {
                         return Err(ManifestError::FileSpecial {
                             name: name::shown(&path),
@@ -157,9 +165,9 @@ impl Tree {
         Ok(files)
     }
 
-    /// A link: the file that it stands for. One to a directory stands for nothing, as what is there
-    /// is listed where it is.
-    fn link(&self, path: Vec<u8>, follow: bool) -> Result<Option<Vec<u8>>, ManifestError> {
+    /// A link: the file that it stands for. One to a directory would bring in all that is there,
+    /// also what is ignored where it is, under names that nobody listed.
+    fn link(&self, path: Vec<u8>, follow: bool) -> Result<Vec<u8>, ManifestError> {
         let name = || name::shown(&path);
         if !follow {
             return Err(ManifestError::Symlink { name: name() });
@@ -170,8 +178,8 @@ impl Tree {
         let stat = rustix::fs::fstat(&target)
             .map_err(|errno| refused("examine", &self.path.join(shown_path(&path)), errno))?;
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Ok(Some(path)),
-            FileType::Directory => Ok(None),
+            FileType::RegularFile => Ok(path),
+            FileType::Directory => Err(ManifestError::SymlinkDirectory { name: name() }),
             _ => Err(ManifestError::FileSpecial { name: name() }),
         }
     }

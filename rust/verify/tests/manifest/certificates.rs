@@ -6,7 +6,7 @@ use base64ct::{Base64, Encoding};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
-    PKCS_ECDSA_P521_SHA256, SignatureAlgorithm, date_time_ymd,
+    PKCS_ECDSA_P521_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, SignatureAlgorithm, date_time_ymd,
 };
 use serde_json::json;
 use strongroom_verify::{
@@ -153,6 +153,10 @@ fn chains_to_a_pinned_root_verify_on_every_curve() {
         assert_eq!(holder.subject, "CN=publisher");
         assert_eq!(holder.root_subject, "CN=root");
         assert_eq!(holder.key.id(), signer.private().id());
+        assert_eq!(
+            holder.authorities,
+            [root.private().id(), between.private().id()]
+        );
         assert_eq!(holder.not_after, 1_893_456_000);
         assert_eq!(verified.signer().method().as_str(), "certificate");
     }
@@ -204,6 +208,110 @@ fn a_pinned_authority_below_the_root_is_no_root() {
 }
 
 #[test]
+fn a_root_is_signed_by_its_own_key_on_every_algorithm() {
+    for algorithm in [
+        &PKCS_ECDSA_P256_SHA256,
+        &PKCS_ECDSA_P384_SHA384,
+        &PKCS_ECDSA_P521_SHA256,
+        &PKCS_ED25519,
+        &PKCS_RSA_SHA256,
+    ] {
+        let root = issue_with(authority("root"), None, algorithm);
+        let signer = issue(publisher(), Some(&root));
+        open(&bundle_by(&signer, &[], NOW).unwrap(), &[&root]).unwrap();
+    }
+}
+
+#[test]
+fn a_root_s_name_and_key_in_a_stranger_s_certificate_are_no_root() {
+    let root = issue(authority("root"), None);
+    let signer = issue(publisher(), Some(&root));
+    let bundle = bundle_by(&signer, &[], NOW).unwrap();
+    let stranger = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let twin = authority("root")
+        .signed_by(&root.key, &Issuer::from_params(&root.params, &stranger))
+        .unwrap()
+        .pem();
+    assert_eq!(
+        Roots::from_pem(twin.as_bytes()).unwrap_err().code(),
+        "certificate.no_root"
+    );
+    // Beside the root it changes nothing.
+    let fingerprint = |pem: &str| {
+        let roots = Roots::from_pem(pem.as_bytes()).unwrap();
+        let trust = Trust::Certificate {
+            roots: &roots,
+            now: NOW,
+        };
+        let verified = read(&bundle, &trust).unwrap();
+        let Signer::Certificate(holder) = verified.signer() else {
+            panic!()
+        };
+        holder.root
+    };
+    let alone = fingerprint(&root.pem);
+    alone
+        .verify(&fingerprint(&format!("{twin}{}", root.pem)))
+        .unwrap();
+}
+
+#[test]
+fn no_flipped_bit_leaves_a_root_a_root() {
+    let root = issue(authority("root"), None);
+    let (_, der) = pem_rfc7468::decode_vec(root.pem.trim().as_bytes()).unwrap();
+    for bit in 0..8 * der.len() {
+        let mut der = der.clone();
+        der[bit / 8] ^= 1 << (bit % 8);
+        let pem =
+            pem_rfc7468::encode_string("CERTIFICATE", pem_rfc7468::LineEnding::LF, &der).unwrap();
+        let code = Roots::from_pem(pem.as_bytes()).unwrap_err().code();
+        assert!(
+            ["certificate.no_root", "certificate.malformed"].contains(&code),
+            "{bit}: {code}"
+        );
+    }
+}
+
+/// The name of a signer with this common name, as it is told apart, and as a message shows it.
+fn named(common: &str) -> Result<(String, String), ManifestError> {
+    let root = issue(authority("root"), None);
+    let mut own = publisher();
+    own.distinguished_name.push(DnType::CommonName, common);
+    let signer = issue(own, Some(&root));
+    let verified = open(&forced(&signer, &[]), &[&root])?;
+    let Signer::Certificate(holder) = verified.signer() else {
+        panic!()
+    };
+    Ok((holder.subject.clone(), verified.signer().to_string()))
+}
+
+#[test]
+fn signers_are_told_apart_by_their_whole_names() {
+    let long = |end: &str| format!("{}{end}", "é".repeat(1000));
+    let (first, second) = (named(&long("a")).unwrap(), named(&long("b")).unwrap());
+    assert_eq!(first.0, format!("CN={}", long("a")));
+    assert_eq!(second.0, format!("CN={}", long("b")));
+    // What messages show is short all the same.
+    assert!(first.1.chars().count() < 250, "{}", first.1);
+    let (name, shown) = named("O'Neil \\u{202e} \u{202e}").unwrap();
+    assert_eq!(name, "CN=O'Neil \\\\u{202e} \u{202e}");
+    assert!(!shown.contains('\u{202e}'), "{shown}");
+}
+
+#[test]
+fn a_name_that_no_line_has_room_for_is_refused() {
+    for name in [
+        "x".repeat(1022),
+        "a\0b".into(),
+        "a\nb".into(),
+        "a\u{85}b".into(),
+    ] {
+        assert_eq!(code(named(&name)), "certificate.malformed", "{name:?}");
+    }
+    named(&"x".repeat(1021)).unwrap();
+}
+
+#[test]
 fn a_pinned_signer_that_signed_itself_verifies_and_is_held_to_the_same() {
     let own = issue(publisher(), None);
     let bundle = bundle_by(&own, &[], NOW).unwrap();
@@ -212,6 +320,7 @@ fn a_pinned_signer_that_signed_itself_verifies_and_is_held_to_the_same() {
         panic!()
     };
     holder.root.verify(&holder.certificate).unwrap();
+    assert_eq!(holder.authorities, [own.private().id()]);
     // Also where openssl req -x509 made an authority of it.
     let mut params = publisher();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,8 +1,9 @@
 //! The keyless method, on a bundle that was signed with the public instance of Sigstore.
 
 use serde_json::{Value, json};
-use strongroom_verify::manifest::{
-    Ignored, ManifestError, Scope, Signer, Trust, TrustedRoot, Verified, read,
+use strongroom_verify::{
+    Algorithm, Hasher,
+    manifest::{Ignored, ManifestError, Scope, Signer, Trust, TrustedRoot, Verified, read},
 };
 
 use crate::support::{KEY, code, go_on, json_of, listing, tree, wrap};
@@ -37,6 +38,9 @@ fn a_bundle_of_the_public_instance_verifies_offline() {
     assert_eq!(identity.identity, IDENTITY);
     assert_eq!(identity.issuer, ISSUER);
     assert_eq!(identity.signed_at, 1_760_062_340);
+    Hasher::digest(Algorithm::Sha256, ROOT)
+        .verify(&identity.root)
+        .unwrap();
     assert_eq!(verified.signer().method().as_str(), "sigstore");
     assert_eq!(
         verified.names().collect::<Vec<_>>(),
@@ -76,6 +80,17 @@ fn identity_and_issuer_are_exact() {
             "manifest.keyless_refused",
             "{identity} {issuer}"
         );
+    }
+}
+
+#[test]
+fn what_is_asked_for_is_one_line_that_need_not_be_cut() {
+    for text in ["x".repeat(1025), "a\nb".into(), "a\0b".into()] {
+        for (identity, issuer) in [(&*text, ISSUER), (IDENTITY, &*text)] {
+            let error = open_by(BUNDLE, identity, issuer).unwrap_err();
+            assert_eq!(error.code(), "manifest.keyless_refused");
+            assert!(error.to_string().contains("1024 characters"), "{error}");
+        }
     }
 }
 

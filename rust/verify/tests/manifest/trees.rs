@@ -382,10 +382,8 @@ fn links_that_are_allowed_stay_in_the_tree() {
         ..Options::default()
     };
     symlink("../config.json", model.path().join("weights/link")).unwrap();
-    symlink("weights", model.path().join("directory")).unwrap();
     let bundle = signed(model.path(), &options);
     let evidence = verify(&bundle, model.path()).unwrap();
-    // The link to a directory adds nothing: what is in it is listed where it is.
     assert_eq!(evidence.files, 4);
     let outside = tree(&[("config.json", b"{}")]);
     let target = outside.path().join("config.json");
@@ -429,6 +427,49 @@ fn links_that_are_allowed_stay_in_the_tree() {
     fs::remove_file(&link).unwrap();
     symlink("a.gguf", &link).unwrap();
     assert_eq!(code(verify(&bundle, model.path())), "manifest.file_differs");
+}
+
+#[test]
+fn links_to_directories_are_refused_however_they_are_met() {
+    let allowed = |files| Options {
+        allow_symlinks: true,
+        files,
+        ..Options::default()
+    };
+    let model = model();
+    fs::create_dir(model.path().join("ignored")).unwrap();
+    fs::write(model.path().join("ignored/unlisted.py"), b"").unwrap();
+    let mut options = allowed(None);
+    options.ignored.add("ignored").unwrap();
+    let bundle = signed(model.path(), &options);
+    verify(&bundle, model.path()).unwrap();
+    // To what is ignored, to an ancestor, and to what is listed by its own name.
+    let link = model.path().join("code");
+    for target in ["ignored", ".", "weights"] {
+        symlink(target, &link).unwrap();
+        let refused = code(verify(&bundle, model.path()));
+        assert_eq!(refused, "manifest.symlink_directory", "{target}");
+        let refused = signing_fails(model.path(), &options);
+        assert_eq!(refused, "manifest.symlink_directory", "{target}");
+        fs::remove_file(&link).unwrap();
+    }
+    // A name behind one is neither signed nor found.
+    symlink("weights", &link).unwrap();
+    fs::write(model.path().join("weights/a"), b"a").unwrap();
+    assert_eq!(
+        signing_fails(model.path(), &allowed(Some(&["code/a"]))),
+        "manifest.symlink_directory"
+    );
+    let mut statement = listing(&[("code/a", b"a")]);
+    statement["predicate"]["serialization"]["allow_symlinks"] = true.into();
+    let verified = read_statement(&statement).unwrap();
+    let refused = verified.check(
+        model.path(),
+        Scope::Files(&["code/a"]),
+        &Ignored::default(),
+        &mut go_on,
+    );
+    assert_eq!(code(refused), "manifest.symlink_directory");
 }
 
 #[test]
