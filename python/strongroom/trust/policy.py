@@ -123,6 +123,8 @@ class TrustedSource(Options):
     def parse(cls, text: str) -> Self:
         """Read the short form: `/srv/models`, `https://models.example.com:8443`, `hf://organisation`."""
         scheme, _, rest = text.partition("://")
+        if not text.startswith("/"):
+            words.refuse_user("a source", text)
         if text.startswith("/"):
             return cls(root=text)
         if scheme == "https":
@@ -261,8 +263,10 @@ class Revocation(Options):
     """What is never loaded again, whatever else speaks for it."""
 
     digest: str | None = None
+    """Of a file, be it a whole model or one of its parts; or of the digests of all parts."""
     key: str | None = None
-    """The id of a key, or the fingerprint of a root: nothing that it signed is loaded."""
+    """The id of a key, or the fingerprint of a root: no signature of it proves anything, and a load that
+    gives one is refused. A load by checksum alone looks at no signature, whatever lies beside the file."""
     reason: str = ""
     """Shown where something is refused for it."""
 
