@@ -67,8 +67,18 @@ class Sources(Options):
             raise invalid("ca_file", self.ca_file, "a path")
         self.core()
 
-    def core(self, hosts: Sequence[str] = (), organisations: Sequence[str] = ()) -> _core.Sources:
-        """Return them, and more of them, as the core takes them; the certificates are read anew."""
+    def core(
+        self,
+        hosts: Sequence[str] = (),
+        organisations: Sequence[str] = (),
+        *,
+        max_size: str | int | None = None,
+    ) -> _core.Sources:
+        """Return them, and more of them, as the core takes them; the certificates are read anew.
+
+        `max_size` is another bound on one file.
+        """
+        sizes = [self.max_size] if max_size is None else [self.max_size, max_size]
         return _core.Sources(
             hosts=[*self.hosts, *hosts],
             hf_organisations=[*self.hf_organisations, *organisations],
@@ -78,5 +88,5 @@ class Sources(Options):
             danger_allow_addresses=[
                 (host, list(networks)) for host, networks in self.danger_allow_addresses.items()
             ],
-            max_size=bytes_of("max_size", self.max_size),
+            max_size=min(bytes_of("max_size", size) for size in sizes),
         )
