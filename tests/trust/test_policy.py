@@ -387,6 +387,8 @@ def test_a_variable_doesn_t_end_the_record_that_a_policy_has_by_default(tmp_path
         "trusted_sources = ['hf://u:SECRET@acme']",
         "trusted_sources = ['u:SECRET@acme']",
         "trusted_sources = [{ root = 'https://u:SECRET@example.com' }]",
+        "trusted_sources = ['//u:SECRET@example.com']",
+        "trusted_sources = 'https://u:SECRET@example.com'",
     ],
 )
 def test_a_password_in_a_source_is_not_repeated(text: str, tmp_path: Path) -> None:

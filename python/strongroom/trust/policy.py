@@ -42,6 +42,7 @@ def put(owner: object, name: str, value: object) -> None:
 
 def several(option: str, value: object, read: Callable[[str, object], Any], expected: str) -> tuple[Any, ...]:
     """Read a list, and say which of its items is refused."""
+    words.refuse_user(option, value)
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise invalid(option, value, f"a list of {expected}")
     if len(value) > words.MOST:

@@ -69,7 +69,7 @@ def fingerprint_of(option: str, value: object) -> str:
 def path_of(option: str, value: object) -> str:
     """Read a path that means the same wherever it is read: absolute, and with nothing to resolve."""
     expected = "an absolute path without `.`, `..`, `//` or a `/` at its end"
-    if isinstance(value, str) and not value.startswith("/"):
+    if isinstance(value, str) and (not value.startswith("/") or value.startswith("//")):
         refuse_user(option, value)
     if not isinstance(value, str) or len(value) > 4 * LONGEST or "\0" in value:
         raise invalid(option, value, expected)
