@@ -477,8 +477,9 @@ class Image:
         (`sha256`, …) are computed in the same pass beside those that checksum and pins need. `parts`
         are the paths of all parts of a split model, in their order: they become one image, without the
         keys that say so; its digests are those of the parts' digests, one after the other, and
-        `part_checksums` has one for each. Their signatures stand beside them. The file, or each part,
-        has to be what `manifest` lists under its name in `manifest_names`.
+        `part_checksums` has one for each. Their signatures stand beside them, and are refused where
+        nothing else says that they are one model. The file, or each part, has to be what `manifest`
+        lists under its name in `manifest_names`.
 
         Raises ChecksumError, SignatureError, SigningKeyError, SourceError, PreflightError; TrustError
         (`trust.no_proof`, with the digest found) without a checksum, a public key or a pin that
@@ -490,6 +491,9 @@ class Image:
     @property
     def digests(self) -> list[str]:
         """Every one that was computed, the checksum's algorithm first."""
+    @property
+    def part_digests(self) -> list[list[str]]:
+        """The same of each part, of a model in parts."""
     @property
     def real_path(self) -> str | None:
         """Where the file was once it was open, without symbolic links; None where it had no name."""

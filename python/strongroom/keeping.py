@@ -7,7 +7,6 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from strongroom.errors import StrongroomError
@@ -17,6 +16,9 @@ __all__ = ["Kept", "Refusals", "guarded", "read_kept", "replace"]
 
 PATIENCE = 10.0
 """Seconds that another process may take to replace a file; it needs milliseconds."""
+
+MOST_LINKS = 40
+"""On the way to a file; the kernel follows as many."""
 
 
 class Refusals(NamedTuple):
@@ -51,7 +53,10 @@ def read_kept(path: str | os.PathLike[str], limit: int, refusals: Refusals) -> K
     absolute = os.path.join(os.getcwd(), os.fspath(path))  # noqa: PTH109, PTH118 - `..` left to the kernel
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        descriptor = os.open(absolute, flags)
+        with directory_of(absolute, refusals) as (directory, name):
+            descriptor = os.open(name, flags, dir_fd=directory)
+    except StrongroomError:  # of which some are ValueErrors
+        raise
     except (OSError, ValueError) as error:
         raise unopened(error, absolute, refusals) from None
     try:
@@ -60,7 +65,6 @@ def read_kept(path: str | os.PathLike[str], limit: int, refusals: Refusals) -> K
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise refusals.refusal("special", absolute, f"is {kind}")
         refuse_strangers(absolute, status, refusals)
-        refuse_directories(absolute, refusals)
         if status.st_size > limit:
             raise refusals.refusal("too_large", absolute, f"has {status.st_size} bytes, more than {limit}")
         data = bytearray()
@@ -88,25 +92,62 @@ def unopened(error: OSError | ValueError, path: str, refusals: Refusals) -> Stro
     return refusals.refusal("unreadable", path, f"can't be read: {error.strerror}")
 
 
-def refuse_directories(path: str, refusals: Refusals) -> None:
-    """Refuse a path that another user than root can make something else of.
+@contextlib.contextmanager
+def directory_of(path: str, refusals: Refusals, *, make: bool = False) -> Iterator[tuple[int, str]]:
+    """Open the directory of a file that no other user than root can make something else of.
 
-    Every directory above counts, by the path as it is written and by the one that its links lead to; and so
-    does the owner of each link.
+    Every directory and every link on the way is opened, looked at, and gone on from by its descriptor, those
+    that a link leads through too: what was looked at is what is used. Yields the descriptor, and the file's
+    name in it. `make` makes directories that aren't there.
     """
-    written = Path(os.path.dirname(path))  # noqa: PTH120 - the text as it is
-    real = Path(os.path.realpath(written))
-    for directory in dict.fromkeys((written, *written.parents, real, *real.parents)):
-        try:
-            found = directory.lstat()
-        except OSError as error:
-            raise refusals.refusal(
-                "unreadable", path, f"is in a directory that can't be examined: {error.strerror}"
-            ) from None
-        # A link has no mode of its own. In a directory with the sticky bit others can add names, but not
-        # replace those of others.
-        exempt = stat.S_ISLNK(found.st_mode) or bool(found.st_mode & stat.S_ISVTX)
-        refuse_strangers(str(directory), found, refusals, sticky=exempt)
+    above, _, name = os.path.join(os.getcwd(), path).rpartition("/")  # noqa: PTH109, PTH118
+    steps = steps_of(f"{above}/")
+    here, links = "/", 0
+    directory = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    try:
+        while steps:
+            step = steps.pop()
+            here = os.path.normpath(os.path.join(here, step))  # noqa: PTH118 - no link is left in it
+            found = entered(directory, step, make=make)
+            try:
+                status = os.fstat(found)
+                link = stat.S_ISLNK(status.st_mode)
+                # A link has no mode of its own. In a directory with the sticky bit others can add names, but
+                # not replace those of others.
+                sticky = link or bool(status.st_mode & stat.S_ISVTX)
+                refuse_strangers(here, status, refusals, sticky=sticky)
+                if not link:
+                    os.dup2(found, directory, inheritable=False)
+                    continue
+                links += 1
+                if links > MOST_LINKS:
+                    raise refusals.refusal("special", path, f"is behind more than {MOST_LINKS} links")
+                steps += steps_of(os.readlink("", dir_fd=found))
+                here = os.path.dirname(here)  # noqa: PTH120
+            finally:
+                os.close(found)
+        yield directory, name or "."
+    finally:
+        os.close(directory)
+
+
+def steps_of(path: str) -> list[str]:
+    """Return the names that a path goes through, the last one first; `/` is the root's."""
+    names = [name for name in path.split("/") if name not in {"", "."}]
+    return names[::-1] + ["/"] * path.startswith("/")
+
+
+def entered(directory: int, name: str, *, make: bool) -> int:
+    """Open what has a name in a directory, the link itself where it is one."""
+    flags = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=directory)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=directory)
+    return os.open(name, flags, dir_fd=directory)
 
 
 def refuse_strangers(path: str, status: os.stat_result, refusals: Refusals, *, sticky: bool = False) -> None:
@@ -131,10 +172,9 @@ def refuse_strangers(path: str, status: os.stat_result, refusals: Refusals, *, s
 def guarded(path: str, refusals: Refusals) -> Iterator[None]:
     """Keep other processes from replacing a file. The guard is one of its own: the file doesn't stay."""
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120
-        refuse_directories(path, refusals)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        guard = os.open(f"{path}.guard", flags, 0o600)
+        with directory_of(path, refusals, make=True) as (directory, name):
+            guard = os.open(f"{name}.guard", flags, 0o600, dir_fd=directory)
     except OSError as error:
         raise unwritable(path, error, refusals) from None
     try:
@@ -163,32 +203,39 @@ def replace(path: str, data: bytes, refusals: Refusals) -> None:
     What a process that was killed left beside it is overwritten by the next. A symbolic link in its place
     is replaced, not followed.
     """
-    beside = f"{path}.new"
     try:
-        write_beside(path, beside, data)
-        os.replace(beside, path)
-        directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120
+        with directory_of(path, refusals) as (directory, name):
+            replace_in(directory, name, data)
+    except OSError as error:
+        raise unwritable(path, error, refusals) from None
+
+
+def replace_in(directory: int, name: str, data: bytes) -> None:
+    """Do so in an open directory."""
+    beside = f"{name}.new"
+    try:
+        write_beside(directory, name, beside, data)
+        os.replace(beside, name, src_dir_fd=directory, dst_dir_fd=directory)
+        synced = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
         try:
-            os.fsync(directory)
+            os.fsync(synced)
         finally:
-            os.close(directory)
-    except BaseException as error:
+            os.close(synced)
+    except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(beside)  # noqa: PTH108
-        if isinstance(error, OSError):
-            raise unwritable(path, error, refusals) from None
+            os.unlink(beside, dir_fd=directory)
         raise
 
 
-def write_beside(path: str, beside: str, data: bytes) -> None:
-    """Write what is to replace `path`, with its mode but for what lets others write, and sync it."""
+def write_beside(directory: int, name: str, beside: str, data: bytes) -> None:
+    """Write what is to replace a file, with its mode but for what lets others write, and sync it."""
     mode = 0o600
     with contextlib.suppress(FileNotFoundError):
-        mode = stat.S_IMODE(os.lstat(path).st_mode) & 0o755
+        mode = stat.S_IMODE(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode) & 0o755
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(beside)  # noqa: PTH108
+        os.unlink(beside, dir_fd=directory)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(beside, flags, 0o600)
+    descriptor = os.open(beside, flags, 0o600, dir_fd=directory)
     try:
         os.fchmod(descriptor, mode)
         rest = memoryview(data)

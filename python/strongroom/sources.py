@@ -70,8 +70,18 @@ class Sources(Options):
             object.__setattr__(self, "ca_file", path)
         self.core()
 
-    def core(self, hosts: Sequence[str] = (), organisations: Sequence[str] = ()) -> _core.Sources:
-        """Return them, and more of them, as the core takes them; the certificates are read anew."""
+    def core(
+        self,
+        hosts: Sequence[str] = (),
+        organisations: Sequence[str] = (),
+        *,
+        max_size: str | int | None = None,
+    ) -> _core.Sources:
+        """Return them, and more of them, as the core takes them; the certificates are read anew.
+
+        `max_size` is another bound on one file.
+        """
+        sizes = [self.max_size] if max_size is None else [self.max_size, max_size]
         return _core.Sources(
             hosts=[*self.hosts, *hosts],
             hf_organisations=[*self.hf_organisations, *organisations],
@@ -81,5 +91,5 @@ class Sources(Options):
             danger_allow_addresses=[
                 (host, list(networks)) for host, networks in self.danger_allow_addresses.items()
             ],
-            max_size=bytes_of("max_size", self.max_size),
+            max_size=min(bytes_of("max_size", size) for size in sizes),
         )

@@ -16,7 +16,9 @@ from strongroom import (
     FetchError,
     ModelVerification,
     OptionError,
+    Revocation,
     Router,
+    Security,
     Settings,
     SettingsError,
     Sources,
@@ -212,6 +214,35 @@ def test_the_policy_is_asked_before_a_host_is(host: Host, served: str, tiny: Mod
     assert host.requests == []
     allowed = under(host.url, cache="b")
     assert fetch(served, checksum=tiny.checksum, settings=allowed, cache=tmp_path / "b").verified
+
+
+def test_what_is_revoked_is_not_asked_for(host: Host, served: str, tiny: Model, tmp_path: Path) -> None:
+    policy = ModelVerification(revoked=[Revocation(digest=tiny.checksum, reason="gone")])
+    settings = replace(host.settings(), security=Security(model_verification=policy))
+    checksum = f"sha256:{tiny.checksum.removeprefix('sha256:').upper()}"
+    for written in (tiny.checksum, checksum):
+        assert refused(TrustError, served, tmp_path / "c", settings=settings, checksum=written) == (
+            "trust.revoked"
+        )
+    assert host.requests == []
+
+
+def test_the_policys_bound_is_one_on_the_download(
+    host: Host, served: str, tiny: Model, tmp_path: Path
+) -> None:
+    size = tiny.path.stat().st_size
+    cache = tmp_path / "cache"
+
+    def bounded(policy: int, sources: int) -> Settings:
+        security = Security(model_verification=ModelVerification(max_size=policy))
+        return replace(host.settings(max_size=sources), security=security)
+
+    with pytest.raises(TrustError, match=f"{size - 1}") as caught:
+        fetch(served, checksum=tiny.checksum, settings=bounded(size - 1, size), cache=cache)
+    assert caught.value.code == "trust.too_large"
+    small = bounded(size, size - 1)
+    assert refused(FetchError, served, cache, settings=small, checksum=tiny.checksum) == "fetch.too_large"
+    assert fetch(served, checksum=tiny.checksum, settings=bounded(size, size), cache=cache).verified
 
 
 def test_a_host_that_the_policy_names_may_be_asked(

@@ -5,16 +5,22 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from strongroom import (
     ChecksumError,
+    ModelVerification,
     PreflightError,
+    Revocation,
     Router,
+    Security,
+    Settings,
     SignatureError,
     SourceError,
     StrongroomError,
+    TrustedDigest,
     TrustError,
     _core,
 )
@@ -188,25 +194,68 @@ def sign_all(kind: str, parts: Sequence[Path]) -> Path:
     return public
 
 
-def test_each_part_s_signature_has_to_hold(parts: list[Path]) -> None:
+def test_each_part_s_signature_has_to_hold_besides_the_checksum(parts: list[Path]) -> None:
     public = sign_all("p256", parts)
     with Router(settings()) as router:
-        info = router.load("tiny", parts[0], public_key=public)
-        assert info.verified
-        assert len(info.evidence) == 3
-        assert [evidence.digest for evidence in info.evidence] == checksums(parts)
-        assert info.digest == whole(parts)
-        router.unload("tiny")
+        for checksum in (whole(parts), checksums(parts)):
+            info = router.load("tiny", parts[0], public_key=public, checksum=checksum)
+            assert info.verified
+            assert len(info.evidence) == 3
+            assert [evidence.digest for evidence in info.evidence] == checksums(parts)
+            assert info.digest == whole(parts)
+            assert info.signer == info.evidence[0].signer
+            router.unload("tiny")
         with pytest.raises(ChecksumError):
             router.load("tiny", parts[0], public_key=public, checksum="sha256:" + "0" * 64)
         first = parts[0].with_name(parts[0].name + ".sig")
         shutil.copy(first, parts[2].with_name(parts[2].name + ".sig"))
         with pytest.raises(SignatureError) as caught:
-            router.load("tiny", parts[0], public_key=public)
+            router.load("tiny", parts[0], public_key=public, checksum=whole(parts))
         assert caught.value.code == "signature.invalid"
         parts[2].with_name(parts[2].name + ".sig").unlink()
         with pytest.raises(SourceError, match=r"00003-of-00003\.gguf\.sig"):
+            router.load("tiny", parts[0], public_key=public, checksum=whole(parts))
+
+
+def under(policy: ModelVerification, verification: Any = "always") -> Settings:
+    return Settings(security=Security(verification=verification, model_verification=policy))
+
+
+def test_signatures_alone_do_not_make_parts_one_model(parts: list[Path]) -> None:
+    """One key signed the parts of two models: one part of the other has a signature that holds."""
+    content = parts[2].read_bytes()
+    parts[2].write_bytes(content[:-64] + bytes(64))
+    public = sign_all("p256", parts)
+    assert content != parts[2].read_bytes()
+    policy = ModelVerification(proof="signature")
+    for chosen in (settings(), under(policy), under(ModelVerification(), "danger-none")):
+        with Router(chosen) as router, pytest.raises(SignatureError, match=whole(parts)) as caught:
             router.load("tiny", parts[0], public_key=public)
+        assert caught.value.code == "signature.parts"
+        for way in ("manifest=", "checksum="):
+            assert way in caught.value.next_step
+    operator = ModelVerification(digests=[TrustedDigest(digest=whole(parts))])
+    with Router(under(operator)) as router:
+        assert len(router.load("tiny", parts[0], public_key=public).evidence) == 3
+
+
+def test_a_revoked_part(parts: list[Path]) -> None:
+    sha512 = f"sha512:{hashlib.sha512(parts[1].read_bytes()).hexdigest()}"
+    for revoked in (*checksums(parts), sha512, whole(parts)):
+        policy = ModelVerification(revoked=[Revocation(digest=revoked, reason="withdrawn")])
+        for checksum in (whole(parts), checksums(parts)):
+            with Router(under(policy)) as router, pytest.raises(TrustError, match=revoked) as caught:
+                router.load("tiny", parts[0], checksum=checksum)
+            assert caught.value.code == "trust.revoked"
+
+
+def test_the_digests_of_every_part_are_known(parts: list[Path], tiny: Model) -> None:
+    image = _core.Image.load(
+        str(parts[0]), checksum=whole(parts), parts=list(map(str, parts)), algorithms=["sha512"]
+    )
+    assert [digests[0] for digests in image.part_digests] == checksums(parts)
+    assert [digests[1].partition(":")[0] for digests in image.part_digests] == ["sha512"] * 3
+    assert _core.Image.load(str(tiny.path), checksum=tiny.checksum).part_digests == []
 
 
 def test_a_signature_over_the_bytes_of_a_part_is_refused(parts: list[Path]) -> None:

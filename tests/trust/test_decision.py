@@ -205,10 +205,21 @@ def test_sources(sources: list[str], found: Any, *, trusted: bool) -> None:
         assert code(policy, evidence(GIVEN, source=found)) == "trust.source"
 
 
-def test_of_nested_roots_the_innermost_decides() -> None:
+def test_of_nested_roots_every_one_s_demand_is_met() -> None:
     policy = ModelVerification(trusted_sources=["/srv", TrustedSource(root="/srv/models", proof="signature")])
     assert code(policy, evidence(GIVEN)) == "trust.unsigned"
     assert decided(policy, evidence(GIVEN, source=File("/srv/a.gguf"))).proof == GIVEN
+    inside = File("/srv/models/new/m.gguf")
+    for inner in ("/srv/models/new", TrustedSource(root="/srv/models/new", proof="signature")):
+        policy = ModelVerification(trusted_sources=[TrustedSource(root="/srv/models", proof="oms"), inner])
+        assert code(policy, evidence(GIVEN, SIGNED, source=inside)) == "trust.unsigned"
+        assert decided(policy, evidence(GIVEN, OMS, source=inside)).proof == OMS
+    outer = TrustedSource(root="/srv", proof="signature", signers=["releases"])
+    inner = TrustedSource(root="/srv/models", proof="signature", signers=["acme"])
+    policy = ModelVerification(signers=[ACME, RELEASES], trusted_sources=[outer, inner])
+    for alone in (SIGNED, OMS):
+        assert code(policy, evidence(alone)) == "trust.unsigned"
+    decided(policy, evidence(SIGNED, OMS))
 
 
 def test_sizes() -> None:
@@ -257,6 +268,26 @@ def test_revoked_digests_in_whatever_algorithm() -> None:
             decided(policy, evidence(GIVEN, digests=(D1, D2)))
         other = ("sha256:" + "3" * 64, "sha512:" + "3" * 128)
         decided(policy, evidence(GIVEN, digests=other))
+
+
+def test_a_part_that_is_revoked() -> None:
+    part = "sha256:" + "5" * 64
+    policy = ModelVerification(revoked=[Revocation(digest=part, reason="poisoned")])
+    assert code(policy, evidence(GIVEN, OMS, part_digests=("sha256:" + "4" * 64, part))) == "trust.revoked"
+    decided(policy, evidence(GIVEN, part_digests=("sha256:" + "4" * 64,)))
+
+
+def test_signatures_of_parts_need_a_policy_that_knows_the_whole_where_proof_is_reserved() -> None:
+    parts = {"part_digests": ("sha256:" + "4" * 64,)}
+    reserved = ModelVerification(call_proof="reserved", proof="signature", signers=[ACME])
+    assert decided(reserved, evidence(GIVEN, SIGNED)).proof == SIGNED
+    assert code(reserved, evidence(GIVEN, SIGNED, **parts)) == "trust.reserved"
+    with pytest.raises(TrustError, match="each is of one part"):
+        decided(reserved, evidence(GIVEN, SIGNED, **parts))
+    pinned = dataclasses.replace(reserved, digests=[TrustedDigest(digest=D1)])
+    assert decided(pinned, evidence(GIVEN, SIGNED, **parts)).proof == SIGNED
+    manifest = dataclasses.replace(reserved, signers=[RELEASES])
+    assert decided(manifest, evidence(OMS, **parts)).proof == OMS
 
 
 def test_a_digest_that_was_not_computed_cannot_be_passed_over() -> None:
@@ -330,6 +361,8 @@ def test_what_can_be_decided_before_reading_is() -> None:
         decide_early(ModelVerification(max_size=1), evidence(), claim)
     with pytest.raises(TrustError):
         decide_early(ModelVerification(trusted_sources=["/other"]), evidence(), claim)
+    with pytest.raises(TrustError, match="is revoked: gone"):
+        decide_early(ModelVerification(revoked=[Revocation(digest=D1, reason="gone")]), evidence(), claim)
 
 
 def test_the_decision_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,13 +218,30 @@ def test_a_link_is_not_followed(path: str, tmp_path: Path) -> None:
     assert target.read_text() == document()
 
 
+def test_a_record_below_a_link_that_somebody_else_could_turn(tmp_path: Path) -> None:
+    for name in ("real", "shared"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "shared/hop").symlink_to(tmp_path / "real")
+    (tmp_path / "state").symlink_to(tmp_path / "shared/hop")
+    path = str(tmp_path / "state/deep/strongroom.lock")
+    (tmp_path / "shared").chmod(0o777)
+    assert refused(path).code == "trust.lock_permissions"
+    assert not list((tmp_path / "real").iterdir())  # not even the directory was made
+    (tmp_path / "shared").chmod(0o755)
+    hold(path, "smol", Record(D1))
+    assert json.loads((tmp_path / "real/deep/strongroom.lock").read_text())["models"]
+    (tmp_path / "shared").chmod(0o777)
+    for name in ("smol", "other"):
+        assert refused(path, name=name).code == "trust.lock_permissions"
+
+
 def test_a_directory_in_its_place(path: str) -> None:
     Path(path).mkdir()
     assert refused(path).code == "trust.lock_special"
 
 
 def test_a_directory_that_cannot_be_written(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_arguments: object) -> None:
+    def denied(*_arguments: object, **_options: object) -> None:
         raise PermissionError(13, os.strerror(13))
 
     hold(path, "smol", Record(D1))

@@ -349,12 +349,72 @@ def test_trusted_sources_from_the_environment() -> None:
 @pytest.mark.parametrize("variable", ["TRUSTED_MODEL_SOURCES", "STRONGROOM_TRUST__TRUSTED_SOURCES"])
 def test_sources_of_a_variable_drop_no_proof_that_the_file_asks_for(variable: str, tmp_path: Path) -> None:
     plain = written(tmp_path, "[trust]\ntrusted_sources = ['/srv', { root = '/other' }]")
-    assert [str(source) for source in variables(plain, **{variable: "/mine"}).sources] == ["/mine"]
+    for fewer in ("/srv", "/other/mine", "/srv,/other"):
+        assert [str(source) for source in variables(plain, **{variable: fewer}).sources] == fewer.split(",")
     demanding = written(tmp_path, "[[trust.trusted_sources]]\nroot = '/srv'\nproof = 'signature'")
     with pytest.raises(SettingsError, match=f"{variable} would drop the proofs") as caught:
         variables(demanding, **{variable: "/srv"})
     assert caught.value.code == "settings.conflict"
     assert f"{demanding}:1" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("option", "said", "less", "more"),
+    [
+        ("proof", "'oms'", ["digest", "signature"], ["oms"]),
+        ("proof", "'digest'", [], ["digest", "signature", "oms"]),
+        ("call_proof", "'reserved'", ["accepted"], ["reserved"]),
+        ("max_size", "'1MB'", ["900GB", "1000001", "1MiB"], ["1MB", "1000000", "5KB"]),
+        ("architectures", "['llama', 'qwen2']", ["llama,phi3", "phi3"], ["llama", "qwen2,llama"]),
+        ("lock", "'/x/y'", ["off", "/x/z"], ["/x/y"]),
+        ("lock", "'off'", [], ["off", "/x/z"]),
+        ("trusted_sources", "['/srv', 'hf://a']", ["/", "/srvx", "/srv,/a", "hf://b"], ["/srv/a", "hf://a"]),
+    ],
+)
+def test_a_variable_weakens_nothing_of_the_file(
+    option: str, said: str, less: list[str], more: list[str], tmp_path: Path
+) -> None:
+    path = written(tmp_path, f"[trust]\n{option} = {said}")
+    variable = f"STRONGROOM_TRUST__{option.upper()}"
+    for value in less:
+        with pytest.raises(SettingsError, match=f"{variable} would weaken trust.{option}") as caught:
+            variables(path, **{variable: value})
+        assert caught.value.code == "settings.conflict"
+        assert f"{path}:2" in caught.value.message
+    for value in more:
+        variables(path, **{variable: value})
+    # Whoever calls decides over both.
+    overrides = {"trust.proof": "digest", "trust.lock": "off"}
+    policy = load_settings(path, environment=BARE, overrides=overrides).security.model_verification
+    assert (policy.proof, policy.lock) == ("digest", "off")
+
+
+def test_a_variable_doesn_t_end_the_record_that_a_policy_has_by_default(tmp_path: Path) -> None:
+    path = written(tmp_path, "[trust]\n")
+    with pytest.raises(SettingsError, match=r"STRONGROOM_TRUST__LOCK would weaken trust\.lock") as caught:
+        variables(path, STRONGROOM_TRUST__LOCK="off")
+    assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "trusted_sources = ['https://u:SECRET@example.com']",
+        "trusted_sources = [{ host = 'u:SECRET@example.com' }]",
+        "trusted_sources = ['hf://u:SECRET@acme']",
+        "trusted_sources = ['u:SECRET@acme']",
+        "trusted_sources = [{ root = 'https://u:SECRET@example.com' }]",
+        "trusted_sources = ['//u:SECRET@example.com']",
+        "trusted_sources = 'https://u:SECRET@example.com'",
+    ],
+)
+def test_a_password_in_a_source_is_not_repeated(text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="not repeated") as caught:
+        variables(written(tmp_path, f"[trust]\n{text}"))
+    assert "SECRET" not in str(caught.value)
+    with pytest.raises(SettingsError, match="TRUSTED_MODEL_SOURCES") as caught:
+        variables(TRUSTED_MODEL_SOURCES="/srv,https://u:SECRET@example.com/x")
+    assert "SECRET" not in str(caught.value)
 
 
 def test_tables_cannot_be_written_in_a_variable() -> None:

@@ -114,6 +114,14 @@ def test_what_is_no_host(value: object) -> None:
     refused(words.host_of, value)
 
 
+@pytest.mark.parametrize("read", [words.host_of, words.organisation_of, words.path_of])
+def test_a_password_is_not_repeated(read: Callable[[str, object], str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read("option", "https://user:SECRET@example.com/x")
+    assert caught.value.code == "settings.invalid"
+    assert "SECRET" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["acme", "Meta-Llama", "a", "a.b_c-d", "0x"])
 def test_organisations(name: str) -> None:
     assert words.organisation_of("option", name) == name

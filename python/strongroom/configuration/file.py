@@ -28,9 +28,9 @@ __all__ = [
     "user_directory",
 ]
 
-MOST_BYTES = 256 << 10
-MOST_COLUMNS = 4096
-"""Of one line: tomllib takes time that grows with the square of a key's parts."""
+MOST_BYTES = 64 << 10
+MOST_COLUMNS = 2048
+"""Of one line: tomllib takes time that grows with the square of a key's parts, for each key anew."""
 
 REFUSALS = Refusals(SettingsError, "the configuration", "settings.file_")
 VARIABLE = "STRONGROOM_CONFIG"

@@ -1,7 +1,7 @@
 """From the places where settings may stand to one checked tree."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
@@ -11,10 +11,13 @@ from strongroom.configuration.origin import CODE, COMMAND_LINE, DEFAULT, Given, 
 from strongroom.configuration.schema import ELSEWHERE, Leaf, branches, leaves, subtree
 from strongroom.errors import SettingsError
 from strongroom.options import Options, misspelt
-from strongroom.quantities import invalid
+from strongroom.quantities import bytes_of, invalid
 from strongroom.settings import Settings
+from strongroom.trust.policy import LEVELS, ModelVerification, TrustedSource
 
 __all__ = ["Configuration", "composed", "configure", "load_settings"]
+
+UNBOUNDED = 2**64
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,15 @@ def composed(
 ) -> Configuration:
     """Lay what was found over the defaults, and check the whole."""
     given = {} if found is None else dict(found.options)
-    given |= variables.read(outside, given)
-    given |= named(command_line, COMMAND_LINE)
-    given |= named(code, CODE)
+    set_by_variables = variables.read(outside, given)
     if found is not None and "trust" in found.tables:
         given.setdefault("trust.lock", lock_beside(found.path))
+        refuse_weakening(given, set_by_variables)
+    given |= set_by_variables
+    given |= named(command_line, COMMAND_LINE)
+    given |= named(code, CODE)
     settings = built(given)
-    refuse_weakening(settings, outside)
+    refuse_contradiction(settings, outside)
     origins = {name: given[name].origin if name in given else DEFAULT for name in leaves()}
     return Configuration(settings, None if found is None else found.path, MappingProxyType(origins))
 
@@ -113,7 +118,54 @@ def lock_beside(path: str) -> Given:
     return Given(os.path.join(directory, "strongroom.lock"), Origin("default", f"beside {path}"))  # noqa: PTH118
 
 
-def refuse_weakening(settings: Settings, environment: Mapping[str, str]) -> None:
+def refuse_weakening(below: Mapping[str, Given], above: Mapping[str, Given]) -> None:
+    """Refuse variables that ask for less than the file's [trust] does: they may ask for more."""
+    said = {name: value for name, value in below.items() if name.startswith("trust.")}
+    over = {name: value for name, value in above.items() if name.startswith("trust.")}
+    if not over:
+        return
+    before, after = (built(options).security.model_verification for options in (said, said | over))
+    for option in weakened(before, after, moved=said["trust.lock"].origin.kind == "default"):
+        name = f"trust.{option}"
+        raise SettingsError(
+            "settings.conflict",
+            f"{over[name].origin} would weaken {name} ({said[name].origin})",
+            "unset the variable, or change the file",
+        )
+
+
+def weakened(before: ModelVerification, after: ModelVerification, *, moved: bool) -> Iterator[str]:
+    """Return the options by which a policy asks for less; the record may be elsewhere where it is `moved`."""
+    if LEVELS.index(after.proof) < LEVELS.index(before.proof):
+        yield "proof"
+    if before.call_proof == "reserved" and after.call_proof != "reserved":
+        yield "call_proof"
+    if before.lock not in {"off", after.lock} and not (moved and after.lock != "off"):
+        yield "lock"
+    if size_of(after) > size_of(before):
+        yield "max_size"
+    if not set(after.architectures or ()) <= set(before.architectures or after.architectures or ()):
+        yield "architectures"
+    if before.sources and not all(within(source, before.sources) for source in after.sources):
+        yield "trusted_sources"
+
+
+def size_of(policy: ModelVerification) -> int:
+    """Return the most that a policy lets a file have."""
+    return UNBOUNDED if policy.max_size is None else bytes_of("max_size", policy.max_size)
+
+
+def within(source: TrustedSource, bounds: Iterable[TrustedSource]) -> bool:
+    """Whether everything in a source is in one of others."""
+    for bound in bounds:
+        if str(source) == str(bound):
+            return True
+        if source.root and bound.root and source.root.startswith(f"{bound.root.rstrip('/')}/"):
+            return True
+    return False
+
+
+def refuse_contradiction(settings: Settings, environment: Mapping[str, str]) -> None:
     """Refuse to be told that no signature is wanted where something asks for one."""
     policy = settings.security.model_verification
     if variables.signatures_wanted(environment) is False and policy.signatures:

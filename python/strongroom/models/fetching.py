@@ -5,13 +5,15 @@ from pathlib import Path
 
 from strongroom import _core
 from strongroom.arguments import required
-from strongroom.errors import OptionError
+from strongroom.errors import FetchError, OptionError, TrustError
 from strongroom.models.source import Checksum, Reference, Remote, source_of
 from strongroom.models.trust import Progress, checksums
 from strongroom.options import shown
+from strongroom.quantities import bytes_of
 from strongroom.settings import Settings
 from strongroom.trust.decision import decide_early
 from strongroom.trust.evidence import Claim, Evidence, Https, HuggingFace
+from strongroom.trust.policy import ModelVerification
 
 __all__ = ["fetch", "fetch_remote", "origin_of"]
 
@@ -71,26 +73,42 @@ def fetch_remote(
 ) -> _core.Fetched:
     """Do so; without `recheck` a file that is there already is left to its loading to be hashed.
 
-    A policy that names sources is asked before any host is, and the hosts that it names may be.
+    The policy is asked before any host is: for the source, and for the checksum, which may be revoked. The
+    hosts that it names may be asked, and its bound on a file's size is one on the download.
     """
     whole, of_parts = checksums(checksum)
     if of_parts:
         raise OptionError("option.wrong_type", "checksum must be one string: parts can't be fetched together")
     policy = settings.security.model_verification
-    unread = Evidence(digests=(), size=0, architecture=None, source=origin_of(source))
+    asked_for = () if whole is None else (whole.lower(),)
+    unread = Evidence(digests=asked_for, size=0, architecture=None, source=origin_of(source))
     decide_early(policy, unread, Claim(name=""))
-    return _core.fetch(
-        source.url,
-        sources=settings.sources.core(
-            [f"https://{place.host}" for place in policy.sources if place.host is not None],
-            [place.organisation for place in policy.sources if place.organisation is not None],
-        ),
-        cache=required("cache", default_cache() if cache is None else cache),
-        checksum=whole,
-        danger_unverified=settings.security.verification == "danger-none",
-        recheck=recheck,
-        progress=progress,
+    sources = settings.sources.core(
+        [f"https://{place.host}" for place in policy.sources if place.host is not None],
+        [place.organisation for place in policy.sources if place.organisation is not None],
+        max_size=policy.max_size,
     )
+    try:
+        return _core.fetch(
+            source.url,
+            sources=sources,
+            cache=required("cache", default_cache() if cache is None else cache),
+            checksum=whole,
+            danger_unverified=settings.security.verification == "danger-none",
+            recheck=recheck,
+            progress=progress,
+        )
+    except FetchError as error:
+        if error.code == "fetch.too_large" and bounded_by(policy, settings):
+            raise TrustError("trust.too_large", error.message) from None
+        raise
+
+
+def bounded_by(policy: ModelVerification, settings: Settings) -> bool:
+    """Whether it is the policy that says how large a file may be."""
+    if policy.max_size is None:
+        return False
+    return bytes_of("max_size", policy.max_size) < bytes_of("max_size", settings.sources.max_size)
 
 
 def origin_of(source: Remote) -> Https | HuggingFace:

@@ -257,6 +257,7 @@ def evidence_of(image: _core.Image, expected: str | None, origin: Source | None 
         source=origin or File(image.real_path),
         proofs=tuple(proofs),
         when=datetime.now(tz=UTC),
+        part_digests=tuple(digest for digests in image.part_digests for digest in digests),
     )
 
 

@@ -8,7 +8,15 @@ from strongroom.errors import TrustError
 from strongroom.quantities import bytes_of
 from strongroom.text import printable
 from strongroom.trust.evidence import Claim, Evidence, File, Https, HuggingFace, Proof, Signature, Vouched
-from strongroom.trust.policy import LEVELS, Level, ModelRule, ModelVerification, Signer, TrustedSource
+from strongroom.trust.policy import (
+    LEVELS,
+    Level,
+    ModelRule,
+    ModelVerification,
+    Revocation,
+    Signer,
+    TrustedSource,
+)
 from strongroom.trust.words import matches, version_key
 
 __all__ = ["Decision", "Refusal", "Step", "assess", "decide", "decide_early"]
@@ -83,12 +91,13 @@ def decide(policy: ModelVerification, evidence: Evidence, claim: Claim) -> Decis
 
 
 def decide_early(policy: ModelVerification, evidence: Evidence, claim: Claim) -> None:
-    """Apply what can be applied before the bytes are read: where they are, and how many.
+    """Apply what can be applied before the bytes are read: where they are, how many, and what was asked for.
 
     Raises TrustError. It spares reading; what counts is `decide`, of what was read.
     """
     _, source = placed(policy, evidence)
-    for step in (source, *sizes(policy, evidence, claim)):
+    gone = [revoked(entry) for entry in policy.revoked if entry.digest in evidence.digests]
+    for step in (*gone, source, *sizes(policy, evidence, claim)):
         if step.refusal is not None:
             raise TrustError(*step.refusal)
 
@@ -96,8 +105,8 @@ def decide_early(policy: ModelVerification, evidence: Evidence, claim: Claim) ->
 def assess(policy: ModelVerification, evidence: Evidence, claim: Claim) -> Decision:
     """Apply every rule, also those after one that refuses."""
     version, versions = versioned(policy, evidence, claim)
-    place, source = placed(policy, evidence)
-    proof, proofs = proved(policy, evidence, claim, place)
+    places, source = placed(policy, evidence)
+    proof, proofs = proved(policy, evidence, claim, places)
     steps = (
         *revocations(policy, evidence),
         source,
@@ -121,22 +130,27 @@ def revocations(policy: ModelVerification, evidence: Evidence) -> Iterator[Step]
         hit = entry.digest in evidence.digests or (
             entry.key is not None and any(entry.key in proof.vouching for proof in signatures)
         )
-        if hit:
-            yield Step("revocation", "", Refusal("trust.revoked", f"{what} is revoked: {entry.reason}"))
+        if hit or entry.digest in evidence.part_digests:
+            yield revoked(entry)
     yield Step("revocation", f"{len(policy.revoked)} entries looked through")
 
 
-def placed(policy: ModelVerification, evidence: Evidence) -> tuple[TrustedSource | None, Step]:
-    """Find the source that the bytes came from; of several roots the innermost."""
+def revoked(entry: Revocation) -> Step:
+    """Refuse what an entry revokes."""
+    what = entry.digest or entry.key
+    return Step("revocation", "", Refusal("trust.revoked", f"{what} is revoked: {entry.reason}"))
+
+
+def placed(policy: ModelVerification, evidence: Evidence) -> tuple[list[TrustedSource], Step]:
+    """Find the sources that the bytes came from: a root, and every root around it."""
     if not policy.sources:
-        return None, Step("source", f"{evidence.source}; no sources are named, so every one will do")
+        return [], Step("source", f"{evidence.source}; no sources are named, so every one will do")
     found = [source for source in policy.sources if covers(source, evidence)]
     if not found:
-        return None, Step(
+        return [], Step(
             "source", "", Refusal("trust.source", f"{evidence.source} is none of the trusted sources")
         )
-    innermost = max(found, key=lambda source: len(source.root or ""))
-    return innermost, Step("source", f"{evidence.source} is of {innermost}")
+    return found, Step("source", f"{evidence.source} is of {' and of '.join(map(str, found))}")
 
 
 def covers(source: TrustedSource, evidence: Evidence) -> bool:
@@ -210,17 +224,17 @@ class Demand(NamedTuple):
     signers: tuple[str, ...] = ()
 
 
-def demands(policy: ModelVerification, claim: Claim, place: TrustedSource | None) -> Iterator[Demand]:
+def demands(policy: ModelVerification, claim: Claim, places: list[TrustedSource]) -> Iterator[Demand]:
     """Return everything that has to be met."""
     yield Demand("the policy", policy.proof)
-    if place is not None:
+    for place in places:
         yield Demand(f"the source {place}", place.proof, tuple(place.signers))
     for rule in policy.rules(claim.name):
         yield Demand(f"the rule for {rule.name!r}", rule.proof, tuple(rule.signers))
 
 
 def proved(
-    policy: ModelVerification, evidence: Evidence, claim: Claim, place: TrustedSource | None
+    policy: ModelVerification, evidence: Evidence, claim: Claim, places: list[TrustedSource]
 ) -> tuple[Proof | None, list[Step]]:
     """Hold the proofs to every demand."""
     steps: list[Step] = []
@@ -229,13 +243,16 @@ def proved(
     for proof in (*evidence.proofs, *(Vouched(digest=digest, by="operator") for digest in pinned)):
         known = [] if isinstance(proof, Vouched) else signers_of(policy, proof)
         signers = {signer.name for signer in known if signer.may_sign(claim.name)}
-        if reason := discounted(policy, claim, proof, known, signers):
+        reason = discounted(policy, claim, proof, known, signers)
+        if reason is None and not pinned and in_pieces(policy, evidence, proof):
+            reason = "each is of one part, and the policy has no digest of the whole"
+        if reason is not None:
             steps.append(Step("proof", f"{proof} does not count: {reason}"))
         else:
             steps.append(Step("proof", f"{proof} counts{f', as of {min(signers)}' if signers else ''}"))
             counted.append((proof, signers))
     best = max((proof for proof, _ in counted), key=rank, default=None)
-    for demand in demands(policy, claim, place):
+    for demand in demands(policy, claim, places):
         met = next((proof for proof, signers in counted if meets(demand, proof, signers)), None)
         if met is not None:
             steps.append(Step("proof", f"{demand.who} asks for {wanted(demand)}: met by {met}"))
@@ -257,6 +274,12 @@ def discounted(
         return "the policy, to which proof is reserved, has no such signer" if reserved else None
     names = " and ".join(repr(signer.name) for signer in known)
     return None if signers else f"{names} may not sign {claim.name!r}"
+
+
+def in_pieces(policy: ModelVerification, evidence: Evidence, proof: Proof) -> bool:
+    """Whether a signature is of each part by itself, and a call can't say that they are one model."""
+    detached = isinstance(proof, Signature) and proof.kind == "signature"
+    return detached and bool(evidence.part_digests) and policy.call_proof == "reserved"
 
 
 def signers_of(policy: ModelVerification, proof: Signature) -> list[Signer]:

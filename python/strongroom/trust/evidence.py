@@ -129,7 +129,7 @@ class Evidence:
     """What was found about one model's bytes, in the one pass in which they were read."""
 
     digests: tuple[str, ...]
-    """Every one that was computed."""
+    """Every one that was computed. Of a model in parts each is of the parts' digests, one after the other."""
     size: int
     """In bytes."""
     architecture: str | None
@@ -140,6 +140,8 @@ class Evidence:
     """What was compared or verified, and held. The policy's own digests are compared by the decision."""
     when: datetime | None = None
     """When the bytes were read."""
+    part_digests: tuple[str, ...] = ()
+    """Every one of every part, of a model in parts."""
 
     @property
     def digest(self) -> str | None:

@@ -42,6 +42,7 @@ def put(owner: object, name: str, value: object) -> None:
 
 def several(option: str, value: object, read: Callable[[str, object], Any], expected: str) -> tuple[Any, ...]:
     """Read a list, and say which of its items is refused."""
+    words.refuse_user(option, value)
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise invalid(option, value, f"a list of {expected}")
     if len(value) > words.MOST:
@@ -123,6 +124,8 @@ class TrustedSource(Options):
     def parse(cls, text: str) -> Self:
         """Read the short form: `/srv/models`, `https://models.example.com:8443`, `hf://organisation`."""
         scheme, _, rest = text.partition("://")
+        if not text.startswith("/"):
+            words.refuse_user("a source", text)
         if text.startswith("/"):
             return cls(root=text)
         if scheme == "https":
@@ -270,10 +273,12 @@ class Revocation(Options):
     """What is never loaded again, whatever else speaks for it."""
 
     digest: str | None = None
+    """Of a file, be it a whole model or one of its parts; or of the digests of all parts."""
     key: str | None = None
     """The id of a key, of a signer or of an authority above one, or the digest of a root or of a
-    `trusted_root.json`: nothing that it vouched for is loaded. A root's key id also meets its other
-    certificates, which a digest doesn't."""
+    `trusted_root.json`: no signature that it vouches for proves anything, and a load that gives one is
+    refused. A root's key id also meets its other certificates, which a digest doesn't. A load by checksum
+    alone looks at no signature, whatever lies beside the file."""
     reason: str = ""
     """Shown where something is refused for it."""
 

@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 
+from strongroom.errors import SettingsError
 from strongroom.options import shown
 from strongroom.quantities import invalid
 
@@ -16,6 +17,7 @@ __all__ = [
     "organisation_of",
     "path_of",
     "pattern_of",
+    "refuse_user",
     "text_of",
     "version_key",
     "version_of",
@@ -67,6 +69,8 @@ def fingerprint_of(option: str, value: object) -> str:
 def path_of(option: str, value: object) -> str:
     """Read a path that means the same wherever it is read: absolute, and with nothing to resolve."""
     expected = "an absolute path without `.`, `..`, `//` or a `/` at its end"
+    if isinstance(value, str) and (not value.startswith("/") or value.startswith("//")):
+        refuse_user(option, value)
     if not isinstance(value, str) or len(value) > 4 * LONGEST or "\0" in value:
         raise invalid(option, value, expected)
     if not value.startswith("/") or value != os.path.normpath(value) or value.startswith("//"):
@@ -84,6 +88,7 @@ def host_of(option: str, value: object) -> str:
         "a host's name in ASCII (xn--… for others) or its address, with `:` and a port where that isn't 443; "
         "no user, path, wildcard or dot at the end"
     )
+    refuse_user(option, value)
     if not isinstance(value, str) or not value.isascii() or len(value) > LONGEST:
         raise invalid(option, value, expected)
     host, port = value.lower(), ""
@@ -101,6 +106,16 @@ def host_of(option: str, value: object) -> str:
     if port and (not PORT.fullmatch(port[1:]) or int(port[1:]) > 65_535):
         raise invalid(option, value, expected)
     return name if port in {"", ":443"} else f"{name}{port}"
+
+
+def refuse_user(option: str, value: object) -> None:
+    """Refuse what may hold a user and a password, without repeating it."""
+    if isinstance(value, str) and "@" in value:
+        raise SettingsError(
+            "settings.invalid",
+            f"{option} must be without a user and a password; it is not repeated here",
+            "leave out what stands before the `@`, and the `@`",
+        )
 
 
 def address(host: str, version: int) -> str | None:
@@ -122,6 +137,7 @@ def named(host: str) -> str | None:
 
 def organisation_of(option: str, value: object) -> str:
     """Read the name of an organisation or a user of Hugging Face."""
+    refuse_user(option, value)
     if not isinstance(value, str) or not ORGANISATION.fullmatch(value) or ".." in value or "--" in value:
         raise invalid(option, value, "an organisation's name as Hugging Face writes it, without a path")
     return value

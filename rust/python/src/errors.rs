@@ -23,6 +23,7 @@ const CODES: &[&str] = &[
     "prompt.not_unicode",
     "request.no_resources",
     "settings.invalid",
+    "signature.parts",
     "trust.no_key",
     "trust.no_proof",
 ];
@@ -165,6 +166,20 @@ impl Error {
             code: "trust.no_key",
             message: "a signature alone proves nothing: anybody can sign".to_owned(),
             next_step: "pass the public key of whom you trust as public_key=".to_owned(),
+        }
+    }
+
+    /// Signatures of parts, and nothing that says which parts are one model.
+    pub(crate) fn unbound_parts(found: &Digest) -> Self {
+        Self::Core {
+            code: "signature.parts",
+            message: format!(
+                "the parts are signed one by one: nothing that was given says that these, which \
+                 together have {found}, are one model"
+            ),
+            next_step: "give a signed manifest of all parts as manifest=, or besides the key the \
+                        publisher's checksum of the whole, or of each part, as checksum="
+                .to_owned(),
         }
     }
 

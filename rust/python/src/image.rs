@@ -29,6 +29,7 @@ pub(crate) struct Image {
     header: Py<Header>,
     // Every one that was computed.
     digests: Vec<Digest>,
+    part_digests: Vec<Vec<Digest>>,
     #[pyo3(get)]
     real_path: Option<OsString>,
     #[pyo3(get)]
@@ -147,6 +148,7 @@ impl Image {
                 .map(|evidence| Py::new(py, Evidence::from(evidence)))
                 .collect::<PyResult<_>>()?,
             digests: proved.digests,
+            part_digests: proved.part_digests,
             real_path: proved.real_path,
             seconds: start.elapsed().as_secs_f64(),
         })
@@ -170,6 +172,15 @@ impl Image {
     #[getter]
     fn digests(&self) -> Vec<String> {
         self.digests.iter().map(ToString::to_string).collect()
+    }
+
+    /// The same of each part, of a model in parts.
+    #[getter]
+    fn part_digests(&self) -> Vec<Vec<String>> {
+        let parts = self.part_digests.iter();
+        parts
+            .map(|digests| digests.iter().map(ToString::to_string).collect())
+            .collect()
     }
 
     /// Bytes.

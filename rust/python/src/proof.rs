@@ -126,6 +126,7 @@ pub(crate) struct Proved {
     pub(crate) sealed: Image,
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) digests: Vec<Digest>,
+    pub(crate) part_digests: Vec<Vec<Digest>>,
     pub(crate) real_path: Option<OsString>,
     pub(crate) verified: bool,
 }
@@ -184,6 +185,7 @@ impl Trusted {
         signatures: &[Signature],
     ) -> Result<Proved, Error> {
         let digests = unproven.digests().to_vec();
+        let part_digests = unproven.parts().to_vec();
         let real_path = unproven.real_path().map(|path| path.as_os_str().to_owned());
         let in_parts = !files.parts.is_empty();
         let pinned = self.pinned(&digests);
@@ -197,6 +199,11 @@ impl Trusted {
         }
         if !self.parts.is_empty() {
             unproven.compare_parts(&self.parts)?;
+        }
+        // Each is of one part: whoever mixes parts of several models has a signature for every one.
+        let bound = whole.or(pinned).is_some() || !self.parts.is_empty() || self.listed.is_some();
+        if in_parts && !signatures.is_empty() && !bound {
+            return Err(Error::unbound_parts(&digests[0]));
         }
         let otherwise =
             !signatures.is_empty() || whole.or(pinned).is_some() || !self.parts.is_empty();
@@ -232,6 +239,7 @@ impl Trusted {
                 || pinned.is_some(),
             evidence,
             digests,
+            part_digests,
             real_path,
         })
     }
