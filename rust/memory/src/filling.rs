@@ -9,6 +9,10 @@ use std::{
     ffi::c_void,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     ptr,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,7 +22,7 @@ use rustix::{
     mm::{MapFlags, ProtFlags},
 };
 
-use crate::mapping::IMMUTABLE;
+use crate::{mapping::IMMUTABLE, pinned::Pinned};
 
 /// A huge page of x86-64, and the alignment of its address.
 const HUGE: usize = 2 << 20;
@@ -40,7 +44,10 @@ pub(crate) struct Filling {
     size: usize,
     written: usize,
     began: Instant,
-    huge: Option<Huge>,
+    /// Bytes from the start for which huge pages were asked.
+    asked: AtomicUsize,
+    huge: Mutex<Option<Huge>>,
+    pinned: Option<Pinned>,
 }
 
 impl Filling {
@@ -49,45 +56,98 @@ impl Filling {
         let memory = create()?;
         rustix::fs::ftruncate(&memory, size as u64)?;
         Ok(Self {
-            huge: Huge::new(memory.as_fd(), size),
+            huge: Mutex::new(Huge::new(memory.as_fd(), size)),
+            asked: AtomicUsize::new(0),
             memory,
             size,
             written: 0,
             began: Instant::now(),
+            pinned: None,
         })
     }
 
+    /// Keeps every page from a swap device, from before it is written.
+    pub(crate) fn pin(&mut self) -> Result<(), Errno> {
+        self.pinned = Some(Pinned::new(self.memory.as_fd(), self.size)?);
+        Ok(())
+    }
+
     /// Writes the next bytes.
-    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        self.write_at(self.written, bytes)?;
+        self.written += bytes.len();
+        Ok(())
+    }
+
+    /// Writes bytes where they belong; several threads may, each its own.
+    pub(crate) fn write_at(&self, mut offset: usize, mut bytes: &[u8]) -> Result<(), Errno> {
         while !bytes.is_empty() {
-            let into_batch = self.written % BATCH;
-            if into_batch == 0 {
-                self.make_huge();
-            }
-            let (now, later) = bytes.split_at(bytes.len().min(BATCH - into_batch));
-            write_all(self.memory.as_fd(), now)?;
-            self.written += now.len();
+            let (now, later) = bytes.split_at(bytes.len().min(BATCH - offset % BATCH));
+            self.make_huge(offset + now.len());
+            write_all_at(self.memory.as_fd(), offset, now)?;
+            offset += now.len();
             bytes = later;
         }
         Ok(())
     }
 
+    /// Overwrites whatever was written: pages are given back as they are, and their next owner gets
+    /// them cleared, but until then they hold what they held.
+    pub(crate) fn wipe(&self) {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        let mut offset = 0;
+        while offset < self.size {
+            let length = ZEROS.len().min(self.size - offset);
+            // Where nothing was written nothing has to be.
+            let data = rustix::fs::seek(&self.memory, rustix::fs::SeekFrom::Data(offset as u64));
+            offset = match data.map(usize::try_from) {
+                Ok(Ok(data)) if data > offset => data,
+                Ok(Ok(_))
+                    if write_all_at(self.memory.as_fd(), offset, &ZEROS[..length]).is_ok() =>
+                {
+                    offset + length
+                }
+                _ => return,
+            };
+        }
+    }
+
     /// Seals what was written; from here on there is no descriptor that could write. Kernels before
     /// 6.7 also refuse to map sealed memory through one.
-    pub(crate) fn seal(self) -> Result<OwnedFd, Errno> {
-        drop(self.huge);
+    pub(crate) fn seal(&mut self) -> Result<OwnedFd, Errno> {
+        self.pinned = None;
+        *self.huge.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         rustix::fs::fcntl_add_seals(&self.memory, IMMUTABLE)?;
         reopen(self.memory.as_fd())
     }
 
-    /// Asks for huge pages where the next bytes come; no answer keeps them from coming.
-    fn make_huge(&mut self) {
-        let Some(huge) = &mut self.huge else { return };
-        let pages = (self.size - self.written).min(BATCH) / HUGE;
-        let made = pages > 0 && huge.make(self.memory.as_fd(), self.written, pages);
-        let dear = huge.spent > LEAST && huge.spent * MOST_OF_THE_TIME > self.began.elapsed();
-        if !made || dear {
-            self.huge = None;
+    /// A second descriptor of the memory.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
+    pub(crate) fn duplicate(&self) -> OwnedFd {
+        self.memory.try_clone().unwrap()
+    }
+
+    /// Asks for huge pages up to `end`, in batches and in order, before anything is written there; no
+    /// answer keeps the bytes from coming.
+    fn make_huge(&self, end: usize) {
+        if self.asked.load(Ordering::Acquire) >= end {
+            return;
+        }
+        let mut huge = self.huge.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.load(Ordering::Acquire);
+        while asked < end {
+            if let Some(some) = huge.as_mut() {
+                let pages = (self.size - asked).min(BATCH) / HUGE;
+                let made = pages > 0 && some.make(self.memory.as_fd(), asked, pages);
+                let dear =
+                    some.spent > LEAST && some.spent * MOST_OF_THE_TIME > self.began.elapsed();
+                if !made || dear {
+                    *huge = None;
+                }
+            }
+            asked += BATCH;
+            self.asked.store(asked, Ordering::Release);
         }
     }
 }
@@ -102,6 +162,9 @@ struct Huge {
     start: *mut c_void,
     spent: Duration,
 }
+
+// SAFETY: the mapping belongs to the process, not to a thread; nothing is read or written through it.
+unsafe impl Send for Huge {}
 
 impl Huge {
     /// `None` for memory that is too small, and where the kernel refuses.
@@ -192,11 +255,14 @@ pub(crate) fn reopen(memory: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     )
 }
 
-fn write_all(memory: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+fn write_all_at(memory: BorrowedFd<'_>, mut offset: usize, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        match rustix::io::write(memory, bytes) {
+        match rustix::io::pwrite(memory, bytes, offset as u64) {
             Ok(0) => return Err(Errno::NOSPC),
-            Ok(n) => bytes = &bytes[n..],
+            Ok(n) => {
+                offset += n;
+                bytes = &bytes[n..];
+            }
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }

@@ -16,6 +16,7 @@ use strongroom_verify::{
 use crate::{
     Mapping, ProofError, Source, SourceError,
     filling::{Filling, reopen},
+    pinned::Pinned,
     pipeline::{self, Progress},
     room,
     source::io_error,
@@ -49,6 +50,7 @@ pub fn read(
 }
 
 /// Memory for an image, which nobody but this process sees yet.
+#[derive(Debug)]
 pub(crate) struct Room {
     filling: Filling,
     length: usize,
@@ -80,19 +82,59 @@ impl Room {
 
     /// Writes the next bytes, which come from the file at `path`.
     pub(crate) fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<(), SourceError> {
-        self.filling.write(bytes).map_err(|errno| match errno {
+        let written = self.filling.write(bytes);
+        written.map_err(|errno| self.not_written(path, errno))
+    }
+
+    /// Writes bytes where they belong; none past the end.
+    pub(crate) fn write_at(
+        &self,
+        path: &Path,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), SourceError> {
+        let offset = usize::try_from(offset).ok().filter(|&offset| {
+            offset
+                .checked_add(bytes.len())
+                .is_some_and(|end| end <= self.length)
+        });
+        let written = offset.map_or(Err(Errno::FBIG), |offset| {
+            self.filling.write_at(offset, bytes)
+        });
+        written.map_err(|errno| self.not_written(path, errno))
+    }
+
+    fn not_written(&self, path: &Path, errno: Errno) -> SourceError {
+        match errno {
             Errno::NOMEM | Errno::NOSPC => too_large(
                 path,
                 self.length as u64,
                 room::available().unwrap_or_default(),
             ),
             errno => io_error("fill memory from", path.to_owned(), errno),
-        })
+        }
+    }
+
+    /// Bytes in all.
+    pub(crate) const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The memory itself.
+    pub(crate) const fn filling_mut(&mut self) -> &mut Filling {
+        &mut self.filling
+    }
+
+    /// A second descriptor of the memory.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
+    pub(crate) fn duplicate(&self) -> OwnedFd {
+        self.filling.duplicate()
     }
 
     /// Seals what was written.
     pub(crate) fn seal(
-        self,
+        mut self,
         path: &Path,
         real_path: Option<PathBuf>,
         digests: Vec<Digest>,
@@ -308,6 +350,7 @@ impl Unproven {
             memory: Arc::new(self.memory),
             length: self.length,
             digest,
+            pinned: None,
         }
     }
 }
@@ -330,9 +373,25 @@ pub struct Image {
     memory: Arc<OwnedFd>,
     length: usize,
     digest: Digest,
+    pinned: Option<Arc<Pinned>>,
 }
 
 impl Image {
+    /// Of sealed memory whose bytes were authenticated as they were written.
+    pub(crate) const fn authenticated(
+        memory: Arc<OwnedFd>,
+        length: usize,
+        digest: Digest,
+        pinned: Option<Arc<Pinned>>,
+    ) -> Self {
+        Self {
+            memory,
+            length,
+            digest,
+            pinned,
+        }
+    }
+
     /// Bytes; never 0.
     #[allow(clippy::len_without_is_empty)]
     pub const fn len(&self) -> usize {
@@ -343,6 +402,11 @@ impl Image {
     /// first one found where danger was accepted.
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Whether its pages can't go to a swap device.
+    pub const fn is_pinned(&self) -> bool {
+        self.pinned.is_some()
     }
 
     /// Its bytes, to read.

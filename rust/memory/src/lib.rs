@@ -6,15 +6,18 @@
 //! [`Image`].
 #![allow(unsafe_code)]
 
+mod draft;
 mod error;
 mod filling;
 pub mod image;
 mod mapping;
 pub mod parts;
+mod pinned;
 pub mod pipeline;
 mod room;
 pub mod source;
 
+pub use draft::Draft;
 pub use error::{CODES, ProofError, SourceError};
 pub use image::{Image, Unproven};
 pub use mapping::Mapping;
