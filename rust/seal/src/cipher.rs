@@ -1,0 +1,114 @@
+//! AES-256-GCM under one key, and what the suite derives a message's key from: the one file that
+//! names ring's ciphers.
+
+use std::fmt;
+
+use ring::{
+    aead::{self, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    hkdf,
+};
+use subtle::ConstantTimeEq;
+
+use crate::{SealError, secret::Secret};
+
+/// `AES_256_GCM_HKDF_SHA512_COMMIT_KEY`.
+pub(crate) const SUITE: u16 = 0x0478;
+/// Bytes of an initialization vector.
+pub(crate) const IV_LENGTH: usize = aead::NONCE_LEN;
+/// Bytes of a tag.
+pub(crate) const TAG_LENGTH: usize = 16;
+/// Bytes of a message's id.
+pub(crate) const ID_LENGTH: usize = 32;
+/// Bytes of the commitment to the key.
+pub(crate) const COMMITMENT_LENGTH: usize = 32;
+
+/// A key, expanded for encryption. Boxed: a move would leave a copy behind.
+pub(crate) struct Cipher(Box<LessSafeKey>);
+
+impl Cipher {
+    /// A cipher under `key` itself.
+    pub(crate) fn new(key: &Secret) -> Self {
+        let key = UnboundKey::new(&AES_256_GCM, key.expose()).expect("a key of 32 bytes");
+        Self(Box::new(LessSafeKey::new(key)))
+    }
+
+    /// Encrypts `data` in its place.
+    pub(crate) fn seal(
+        &self,
+        iv: [u8; IV_LENGTH],
+        aad: &[u8],
+        data: &mut [u8],
+    ) -> [u8; TAG_LENGTH] {
+        let nonce = Nonce::assume_unique_for_key(iv);
+        let mut tag = [0; TAG_LENGTH];
+        let made = self
+            .0
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), data)
+            .expect("a frame is shorter than AES-GCM's limit");
+        tag.copy_from_slice(made.as_ref());
+        tag
+    }
+
+    /// Decrypts, in its place, what lies before the tag at the end of `data`.
+    ///
+    /// # Errors
+    /// [`SealError::Authentication`]; what `data` holds then is for nobody.
+    pub(crate) fn open<'a>(
+        &self,
+        iv: [u8; IV_LENGTH],
+        aad: &[u8],
+        data: &'a mut [u8],
+    ) -> Result<&'a mut [u8], SealError> {
+        let nonce = Nonce::assume_unique_for_key(iv);
+        self.0
+            .open_in_place(nonce, Aad::from(aad), data)
+            .map_err(|_| SealError::Authentication)
+    }
+}
+
+impl fmt::Debug for Cipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cipher")
+    }
+}
+
+/// The key of a message, and its commitment to it: HKDF (RFC 5869) with SHA-512, salted with the
+/// message's id.
+pub(crate) fn derive(
+    data_key: &Secret,
+    message_id: &[u8; ID_LENGTH],
+) -> (Cipher, [u8; COMMITMENT_LENGTH]) {
+    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA512, message_id).extract(data_key.expose());
+    let suite = SUITE.to_be_bytes();
+    let info = [&suite[..], b"DERIVEKEY"];
+    let expanded = extracted
+        .expand(&info, &AES_256_GCM)
+        .expect("32 bytes are less than HKDF's limit");
+    let cipher = Cipher(Box::new(LessSafeKey::new(UnboundKey::from(expanded))));
+    let mut commitment = [0; COMMITMENT_LENGTH];
+    extracted
+        .expand(&[b"COMMITKEY"], Commitment)
+        .and_then(|expanded| expanded.fill(&mut commitment))
+        .expect("32 bytes are less than HKDF's limit");
+    (cipher, commitment)
+}
+
+/// Holds a commitment to the one that was derived, in a time that doesn't depend on their bytes.
+pub(crate) fn verify_commitment(
+    derived: &[u8; COMMITMENT_LENGTH],
+    found: &[u8; COMMITMENT_LENGTH],
+) -> Result<(), SealError> {
+    if bool::from(derived.ct_eq(found)) {
+        return Ok(());
+    }
+    Err(SealError::Authentication)
+}
+
+/// The length of a commitment, as ring wants to be told.
+struct Commitment;
+
+impl hkdf::KeyType for Commitment {
+    fn len(&self) -> usize {
+        COMMITMENT_LENGTH
+    }
+}
