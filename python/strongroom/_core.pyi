@@ -5,7 +5,7 @@ prefix of the error's stable code. Whatever takes long releases the GIL and answ
 `KeyboardInterrupt` within a tenth of a second.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self, final
 
@@ -19,11 +19,13 @@ __all__ = [
     "Header",
     "Image",
     "Inspection",
+    "Keyring",
     "Layer",
     "Manifest",
     "ManifestEvidence",
     "Model",
     "Piece",
+    "SealedHeader",
     "Sources",
     "SpecialToken",
     "Stream",
@@ -31,16 +33,21 @@ __all__ = [
     "__version__",
     "doctor",
     "error_codes",
+    "export_sealed",
     "fetch",
     "generate_key",
     "inspect",
     "local_path",
     "owner_of",
     "rehearse",
+    "reseal",
+    "seal_image",
+    "sealed_header",
     "sign_file",
     "sign_manifest",
     "verify_file",
     "verify_manifest",
+    "verify_sealed",
 ]
 
 __version__: str
@@ -485,6 +492,26 @@ class Image:
         (`trust.no_proof`, with the digest found) without a checksum, a public key or a pin that
         matches, unless `danger_unverified`.
         """
+    @staticmethod
+    def unseal(
+        path: str,
+        descriptor: int,
+        *,
+        keyrings: Sequence[Keyring],
+        expected: Mapping[str, str],
+        digest: str,
+        allow_architectures: Sequence[str] = (),
+        size_limit: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[Image, dict[str, str]]:
+        """Opens a sealed model into sealed memory; returns also the context that it was sealed with.
+
+        Every frame is authenticated before any of them is an image, and all are wiped where one isn't;
+        the context must have every pair of `expected`, and vouches for `digest`. `path` is for messages:
+        what is read is `descriptor`.
+
+        Raises SealError, SourceError, PreflightError, StoreError (`store.unreadable`).
+        """
     @property
     def digest(self) -> str:
         """The one that was compared, without one the signature's, else SHA-256."""
@@ -667,3 +694,110 @@ class Finished:
         """From leaving the queue to the first token's logits."""
     @property
     def decode_seconds(self) -> float: ...
+
+@final
+class Keyring:
+    """A key that data keys are wrapped with, or a service that has one; shown by its id alone."""
+
+    @staticmethod
+    def file(path: str, *, namespace: str, name: str) -> Keyring:
+        """A raw key out of a file that only its owner may read: 32 bytes, or 64 hexadecimal digits.
+
+        Raises SealError.
+        """
+    @staticmethod
+    def variable(variable: str, *, namespace: str, name: str) -> Keyring:
+        """A raw key out of an environment variable, which is removed, and wiped where the system put it.
+
+        Raises SealError.
+        """
+    @staticmethod
+    def passphrase(passphrase: bytearray | None, *, passphrase_file: str | None = None) -> Keyring:
+        """A key that is derived from a passphrase, which is wiped, or from the one line of a file.
+
+        Raises SealError, OptionError, SourceError.
+        """
+    @staticmethod
+    def kernel(description: str, *, namespace: str, name: str) -> Keyring:
+        """A raw key of the type `user` out of the kernel's keyrings.
+
+        Raises SealError.
+        """
+    @staticmethod
+    def service(service: object) -> Keyring:
+        """A service: an object with `provider`, `name`, `wrap` and `unwrap`."""
+    @property
+    def id(self) -> str:
+        """Its namespace and its name."""
+
+@final
+class SealedHeader:
+    """What a sealed file says to whoever has no key. Nothing of it is authenticated."""
+
+    @property
+    def message_id(self) -> str:
+        """In hexadecimal."""
+    @property
+    def keys(self) -> list[str]:
+        """Ids of the keys that open it."""
+    @property
+    def context(self) -> dict[str, str]: ...
+
+def sealed_header(path: str, descriptor: int) -> SealedHeader:
+    """Reads the header of an open sealed file. Raises SealError, StoreError."""
+
+def seal_image(
+    image: Image,
+    descriptor: int,
+    *,
+    keyrings: Sequence[Keyring],
+    context: Mapping[str, str],
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Seals an image into an open, empty file, and puts it on the disk; returns the message's id.
+
+    Raises SealError, StoreError (`store.unwritable`).
+    """
+
+def verify_sealed(
+    path: str,
+    descriptor: int,
+    *,
+    keyrings: Sequence[Keyring],
+    expected: Mapping[str, str],
+    digest: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, str]:
+    """Authenticates every byte of a sealed file, and holds the model to its digest; returns its context.
+
+    Raises SealError, ChecksumError, StoreError.
+    """
+
+def export_sealed(
+    path: str,
+    descriptor: int,
+    output: int,
+    *,
+    keyrings: Sequence[Keyring],
+    expected: Mapping[str, str],
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Opens a sealed file into an open, empty one, which is put on the disk.
+
+    What is there while it isn't whole is not to be used. Raises SealError, StoreError.
+    """
+
+def reseal(
+    path: str,
+    descriptor: int,
+    output: int,
+    *,
+    keyrings: Sequence[Keyring],
+    new_keyrings: Sequence[Keyring],
+    expected: Mapping[str, str],
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Seals what is in a sealed file anew, under a fresh data key; returns the new message's id.
+
+    Raises SealError, StoreError.
+    """

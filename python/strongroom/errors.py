@@ -20,10 +20,12 @@ __all__ = [
     "RequestError",
     "RouterError",
     "SandboxError",
+    "SealError",
     "SettingsError",
     "SignatureError",
     "SigningKeyError",
     "SourceError",
+    "StoreError",
     "StrongroomError",
     "TemplateError",
     "TrustError",
@@ -54,7 +56,23 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "source.parts": "give the path of the first part, …-00001-of-0000N.gguf, and keep no other version "
         "of the model in its folder",
         "source.unavailable": "fetch it with `strongroom fetch`, then name the file that it prints",
-        "source.no_store": "give the path of a file: one with a `/` in it, or one that ends in .gguf",
+        "source.stored": "give the path of a file: one with a `/` in it, or one that ends in .gguf",
+        "store.unknown": "name one that is there; `strongroom store list` lists them",
+        "store.exists": "choose another name, or replace it with --replace",
+        "store.no_key": "name one, as --key-file FILE or in the [store] table of the configuration",
+        "store.changed": "look what it is now, then try again",
+        "store.missing": "restore the store's directory from a copy, or remove the name from it",
+        "store.evidence": "add the model again, from its source",
+        "store.unreadable": "check the store's directory and the permissions in it",
+        "store.unwritable": "make room, or let this user write there",
+        "store.index_unreadable": "let this user read it, and the directories above it",
+        "store.index_missing": "add a model first: that makes the store",
+        "store.index_special": "restore it from a copy: it is a file that the store wrote",
+        "store.index_too_large": "see what made it so large; restore it from a copy",
+        "store.index_permissions": "let nobody but this user and root write to it: chmod go-w",
+        "store.index_malformed": "restore it from a copy, or correct what was edited",
+        "store.index_unwritable": "make room, or let this user write there",
+        "store.index_busy": "try again once the other process is done",
         "trust.revoked": "take another model: what is revoked is loaded by nothing",
         "trust.source": "load it from a place that the policy names, or add its place to the policy",
         "trust.too_large": "take a smaller model, or raise max_size in the policy",
@@ -172,6 +190,14 @@ class WorkerError(StrongroomError):
     """The worker died, or said something that is no answer."""
 
 
+class SealError(StrongroomError):
+    """A model or a record can't be encrypted, or not be opened: its key, its context, or its bytes."""
+
+
+class StoreError(StrongroomError):
+    """The encrypted store, or a model in it, can't be read or changed."""
+
+
 class PromptError(StrongroomError, ValueError):
     """The prompt is empty, malformed or too long."""
 
@@ -209,6 +235,8 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "template": TemplateError,
         "request": RequestError,
         "router": RouterError,
+        "seal": SealError,
+        "store": StoreError,
     }
 )
 """The class of each prefix."""

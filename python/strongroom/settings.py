@@ -19,6 +19,7 @@ from strongroom.errors import SettingsError
 from strongroom.options import Options, shown
 from strongroom.quantities import bytes_of, cores_of, invalid, seconds_of
 from strongroom.sources import Sources
+from strongroom.store.settings import StoreSettings
 from strongroom.trust.policy import ModelVerification
 
 __all__ = ["Limits", "Sandboxing", "Security", "Settings"]
@@ -174,6 +175,8 @@ class Settings(Options):
     limits: Limits = field(default_factory=Limits)
     sources: Sources = field(default_factory=Sources)
     """Which hosts models may be fetched from; by default none."""
+    store: StoreSettings = field(default_factory=StoreSettings)
+    """Where models lie encrypted, and the keys."""
 
     def __post_init__(self) -> None:
         """Check the branches."""
@@ -183,3 +186,5 @@ class Settings(Options):
             raise invalid("limits", self.limits, "a Limits")
         if not isinstance(self.sources, Sources):
             raise invalid("sources", self.sources, "a Sources")
+        if not isinstance(self.store, StoreSettings):
+            raise invalid("store", self.store, "a StoreSettings")

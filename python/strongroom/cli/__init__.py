@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import strongroom
-from strongroom.cli import config, doctor, fetch, inspect, keygen, run, sign, terminal, trust, verify
+from strongroom.cli import config, doctor, fetch, inspect, keygen, run, sign, store, terminal, trust, verify
 from strongroom.cli.arguments import Command, Commands
 from strongroom.errors import StrongroomError
 
@@ -34,6 +34,7 @@ app.command("sign", cls=Command, no_args_is_help=True)(sign.sign)
 app.command("keygen", cls=Command, no_args_is_help=True)(keygen.keygen)
 app.command("doctor", cls=Command)(doctor.doctor)
 app.add_typer(config.app, name="config")
+app.add_typer(store.app, name="store")
 app.add_typer(trust.app, name="trust")
 
 

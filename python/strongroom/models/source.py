@@ -10,7 +10,7 @@ from strongroom.errors import OptionError, SourceError
 from strongroom.options import is_path, path_text, shown
 from strongroom.text import utf8_size
 
-__all__ = ["Checksum", "Reference", "Remote", "path_of", "source_of"]
+__all__ = ["Checksum", "Reference", "Remote", "Stored", "path_of", "source_of"]
 
 Reference = str | os.PathLike[str]
 """A path with a `/` in it or that ends in .gguf, a source with a scheme, or a name in the store."""
@@ -32,16 +32,25 @@ class Remote:
         return f"Remote({self.url.partition('?')[0]!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A model in the store."""
+
+    name: str
+
+
 def path_of(reference: object) -> str:
     """Return the path that a reference names; a source on a host has none before it is fetched."""
     source = source_of(reference)
     if isinstance(source, Remote):
         raise SourceError("source.unavailable", f"{source!r} is on a host, not in a file")
+    if isinstance(source, Stored):
+        raise SourceError("source.stored", f"{shown(source.name)} is a name in a store, not a path")
     return source
 
 
-def source_of(reference: object) -> str | Remote:
-    """Return the path that a reference names, or the source on a host."""
+def source_of(reference: object) -> str | Remote | Stored:
+    """Return the path that a reference names, the source on a host, or the name in the store."""
     if isinstance(reference, os.PathLike):
         path = path_text(reference)
         if path is None:
@@ -56,9 +65,7 @@ def source_of(reference: object) -> str | Remote:
         if "/" not in path and not path.endswith(".gguf"):
             if not path:
                 raise SourceError("source.invalid", "the reference is empty")
-            raise SourceError(
-                "source.no_store", f"{shown(path)} would be a name in a store, and there is no store yet"
-            )
+            return Stored(path)
     else:
         raise OptionError(
             "option.wrong_type", f"reference must be a string or a path, not {shown(reference)}"

@@ -69,12 +69,14 @@ def admit(
     allow_architectures: Sequence[str],
     progress: Progress | None,
     origin: Source | None = None,
+    algorithms: Sequence[str] = (),
 ) -> Admitted:
     """Read a file into a sealed image, if the policy, its proofs and the record of models allow it.
 
     What is decided on is what was read: its digests, its size and its real path are of the descriptor
     that the image was filled from. A file in the wrong place, or too large, is also refused before any
-    byte is read, by its path as it is then. `origin` is where a file in the cache was fetched from.
+    byte is read, by its path as it is then. `origin` is where a file in the cache was fetched from;
+    `algorithms` are of digests that the caller wants besides.
 
     Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError, PreflightError.
     """
@@ -102,7 +104,7 @@ def admit(
             size_limit=security.sandboxing.address_space,
             progress=progress,
             pins=policy.pins(name),
-            algorithms=policy.algorithms,
+            algorithms=sorted({*policy.algorithms, *algorithms}),
         )
     except TrustError as error:
         if error.code == "trust.no_proof" and policy.call_proof == "reserved":

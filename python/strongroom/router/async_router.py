@@ -11,7 +11,7 @@ from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference
 from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
-from strongroom.router.loading import checked, load
+from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin
 from strongroom.router.stream import AsyncStream
@@ -36,11 +36,12 @@ class AsyncRouter:
         """
         self._settings = checked(settings)
         self._registry = Registry()
+        self._store = store_of(self._settings)
 
     async def load(
         self,
         name: str,
-        reference: Reference,
+        reference: Reference | None = None,
         *,
         checksum: Checksum | None = None,
         version: str | None = None,
@@ -63,6 +64,7 @@ class AsyncRouter:
                 load,
                 self._registry,
                 self._settings,
+                self._store,
                 name,
                 reference,
                 checksum=checksum,

@@ -1,25 +1,28 @@
 """From a reference to a model that is served."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
+from functools import cache
 
 from strongroom import _core
 from strongroom.backends.local import Local
-from strongroom.errors import ChecksumError
+from strongroom.errors import ChecksumError, OptionError
 from strongroom.models.fetching import fetch_remote, origin_of
 from strongroom.models.listed import SignedManifest
-from strongroom.models.source import Checksum, Reference, Remote, source_of
+from strongroom.models.source import Checksum, Reference, Remote, Stored, source_of
+from strongroom.models.stored import take
 from strongroom.models.trust import Admitted, Progress, admit
 from strongroom.quantities import invalid
 from strongroom.results import ModelInfo
 from strongroom.router.registry import Registry
 from strongroom.settings import Settings
+from strongroom.store.store import Store
 from strongroom.trust import lock
 from strongroom.trust.evidence import Https, HuggingFace
 from strongroom.trust.roots import check_roots
 
-__all__ = ["checked", "load"]
+__all__ = ["checked", "load", "store_of"]
 
 
 def checked(settings: Settings | None) -> Settings:
@@ -35,11 +38,17 @@ def checked(settings: Settings | None) -> Settings:
     return settings
 
 
+def store_of(settings: Settings) -> Callable[[], Store]:
+    """Return what makes, once, the store that settings name, when the first model is taken from it."""
+    return cache(lambda: Store(settings.store.place, settings.store.keys))
+
+
 def load(
     registry: Registry,
     settings: Settings,
+    store: Callable[[], Store],
     name: str,
-    reference: Reference,
+    reference: Reference | None,
     *,
     checksum: Checksum | None,
     version: str | None,
@@ -84,7 +93,24 @@ def load(
             progress=watched,
         )
 
-    def admitted(source: str | Remote) -> tuple[str, Admitted]:
+    def admitted(source: str | Remote | Stored) -> tuple[str, Admitted]:
+        if isinstance(source, Stored):
+            if signature or public_key or hash or manifest:
+                raise OptionError(
+                    "option.out_of_range",
+                    f"{source.name!r} was proved when it entered the store: signature, public_key, hash and "
+                    "manifest have no place there",
+                )
+            return take(
+                store(),
+                source.name,
+                name=name,
+                version=version,
+                checksum=checksum,
+                security=settings.security,
+                allow_architectures=allow_architectures,
+                progress=watched,
+            )
         if not isinstance(source, Remote):
             return source, read(source)
 
@@ -105,7 +131,7 @@ def load(
         return file.path, read(file.path, origin)
 
     def start() -> Local:
-        path, (image, decision) = admitted(source_of(reference))
+        path, (image, decision) = admitted(source_of(name if reference is None else reference))
         check()
         local = Local(
             name,

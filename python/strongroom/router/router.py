@@ -9,7 +9,7 @@ from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference
 from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
-from strongroom.router.loading import checked, load
+from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin
 from strongroom.router.stream import Stream
@@ -34,11 +34,12 @@ class Router:
         """
         self._settings = checked(settings)
         self._registry = Registry()
+        self._store = store_of(self._settings)
 
     def load(
         self,
         name: str,
-        reference: Reference,
+        reference: Reference | None = None,
         *,
         checksum: Checksum | None = None,
         version: str | None = None,
@@ -53,7 +54,8 @@ class Router:
     ) -> ModelInfo:
         """Read a model's file once, check it, seal it in memory, and start a worker of it.
 
-        `reference` is a path; `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits;
+        `reference` is a path, a source on a host, or a name in the encrypted store, which it is by default;
+        `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits;
         `version`, numbers with dots, is what the trust policy and the record of models go by;
         `public_key`, `signature` and `hash` are those of `verify_signature`; `manifest` is a signed list
         of files that has this one in it, or its parts; what is given has to hold;
@@ -68,6 +70,7 @@ class Router:
         return load(
             self._registry,
             self._settings,
+            self._store,
             name,
             reference,
             checksum=checksum,

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod draft;
+pub mod environment;
 mod error;
 mod filling;
 pub mod image;

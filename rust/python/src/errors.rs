@@ -8,6 +8,7 @@ use strongroom_gguf::Refusal;
 use strongroom_host::HostError;
 use strongroom_memory::{ProofError, SourceError};
 use strongroom_protocol::FaultCode;
+use strongroom_seal::SealError;
 use strongroom_verify::{
     Digest, KeyError, SignatureError, VerifyError,
     certificate::CertificateError,
@@ -22,8 +23,11 @@ const CODES: &[&str] = &[
     "prompt.invalid",
     "prompt.not_unicode",
     "request.no_resources",
+    "seal.no_variable",
     "settings.invalid",
     "signature.parts",
+    "store.unreadable",
+    "store.unwritable",
     "trust.no_key",
     "trust.no_proof",
 ];
@@ -62,6 +66,7 @@ pub(crate) fn error_codes() -> Vec<&'static str> {
         strongroom_host::CODES,
         strongroom_memory::CODES,
         strongroom_sandbox::CODES,
+        strongroom_seal::CODES,
         strongroom_verify::CODES,
         manifest::CODES,
         strongroom_verify::certificate::CODES,
@@ -201,6 +206,42 @@ impl Error {
         }
     }
 
+    /// There is no such environment variable.
+    pub(crate) fn missing_variable(name: &str) -> Self {
+        Self::Core {
+            code: "seal.no_variable",
+            message: format!("the environment has no {name} to read a key from"),
+            next_step: "set it to 64 hexadecimal digits; it is removed once it is read".to_owned(),
+        }
+    }
+
+    /// A file of a store that can't be read.
+    pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Self {
+        Self::Core {
+            code: "store.unreadable",
+            message: format!("can't read {path:?}: {error}"),
+            next_step: "check the store's directory and the permissions in it".to_owned(),
+        }
+    }
+
+    /// A file that has no name yet and can't be written.
+    pub(crate) fn unwritten(error: &io::Error) -> Self {
+        Self::Core {
+            code: "store.unwritable",
+            message: format!("the file can't be written: {error}"),
+            next_step: "free space on the disk, or name a directory that may be written to"
+                .to_owned(),
+        }
+    }
+
+    /// The same error, with the file that it is about, unless it names it already.
+    pub(crate) fn named(self, path: &Path) -> Self {
+        match &self {
+            Self::Core { code, .. } if code.starts_with("seal.") => self.in_file(path),
+            _ => self,
+        }
+    }
+
     /// The same error, with the file that it is about.
     pub(crate) fn in_file(self, path: &Path) -> Self {
         match self {
@@ -252,6 +293,7 @@ from_core!(
     KeyError,
     ManifestError,
     Refusal,
+    SealError,
     SignatureError,
     SourceError,
     VerifyError

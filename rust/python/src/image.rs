@@ -1,6 +1,7 @@
 //! From a file to a sealed image, proved and preflighted.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
     time::Instant,
@@ -16,9 +17,11 @@ use crate::{
     detach::{self, Caller},
     errors::Error,
     gguf::Header,
+    keyring::Keyring,
     manifest::{Manifest, ManifestEvidence},
     proof::{Files, Listed, Trusted},
     signature::{self, Evidence},
+    store::Unsealing,
 };
 
 /// A model in sealed memory: its digest proved, its header through preflight.
@@ -152,6 +155,51 @@ impl Image {
             real_path: proved.real_path,
             seconds: start.elapsed().as_secs_f64(),
         })
+    }
+
+    /// Opens a sealed model into sealed memory: every frame is authenticated before it is an image.
+    /// Returns also the context that it was sealed with.
+    #[staticmethod]
+    #[pyo3(signature = (path, descriptor, *, keyrings, expected, digest, allow_architectures=Vec::new(), size_limit=None, progress=None))]
+    fn unseal(
+        py: Python<'_>,
+        path: PathBuf,
+        descriptor: i32,
+        keyrings: Vec<PyRef<'_, Keyring>>,
+        expected: BTreeMap<String, String>,
+        digest: &Bound<'_, PyString>,
+        allow_architectures: Vec<String>,
+        size_limit: Option<&Bound<'_, PyAny>>,
+        progress: Option<Py<PyAny>>,
+    ) -> Result<(Self, BTreeMap<String, String>), Error> {
+        let start = Instant::now();
+        let digest = parse(digest)?;
+        let unsealing = Unsealing {
+            path: path.clone(),
+            descriptor,
+            keyrings: keyrings.iter().map(|keyring| (**keyring).clone()).collect(),
+            expected,
+            digest,
+            policy: Policy {
+                allow_architectures,
+            },
+            size_limit: size_limit
+                .map(|limit| arguments::integer("size_limit", limit, Error::setting))
+                .transpose()?,
+        };
+        let unsealed = detach::interruptible(py, progress, |caller| unsealing.run(caller))?;
+        let image = Self {
+            sealed: unsealed.sealed,
+            header: Py::new(py, Header::from(unsealed.header))?,
+            digests: vec![digest],
+            part_digests: Vec::new(),
+            real_path: Some(path.into_os_string()),
+            verified: true,
+            evidence: Vec::new(),
+            listed: None,
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        Ok((image, unsealed.context))
     }
 
     /// Who signed it: one of the file, or one of each part.

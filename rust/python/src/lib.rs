@@ -17,6 +17,7 @@ mod fetch;
 mod gguf;
 mod image;
 mod inspect;
+mod keyring;
 mod manifest;
 mod model;
 mod output;
@@ -27,6 +28,7 @@ mod passphrase;
 mod proof;
 mod signature;
 mod signing;
+mod store;
 mod stream;
 
 /// The Rust core. Use `strongroom`, which puts words for people around it.
@@ -48,10 +50,12 @@ mod _core {
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,
         inspect::{Inspection, inspect},
+        keyring::Keyring,
         manifest::{Manifest, ManifestEvidence, sign_manifest, verify_manifest},
         model::{Layer, Model},
         signature::{Evidence, verify_file},
         signing::{generate_key, sign_file},
+        store::{SealedHeader, export_sealed, reseal, seal_image, sealed_header, verify_sealed},
         stream::{Began, Finished, Piece, Stream},
     };
 }

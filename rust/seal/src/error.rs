@@ -10,6 +10,7 @@ pub const CODES: &[&str] = &[
     "seal.context_invalid",
     "seal.cost",
     "seal.io",
+    "seal.kernel_key",
     "seal.key_file",
     "seal.key_malformed",
     "seal.key_name",
@@ -22,6 +23,7 @@ pub const CODES: &[&str] = &[
     "seal.not_sealed",
     "seal.passphrase",
     "seal.random",
+    "seal.service",
     "seal.truncated",
     "seal.unsupported",
 ];
@@ -71,6 +73,14 @@ pub enum SealError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// The kernel's keyrings don't give a key.
+    #[error("the kernel gives no key {description:?}: {reason}")]
+    KernelKey {
+        /// What it is called there.
+        description: String,
+        /// Why.
         reason: String,
     },
     /// What should be a key isn't one.
@@ -145,6 +155,14 @@ pub enum SealError {
     /// The kernel gives no random numbers.
     #[error("the system gives no random numbers")]
     Random,
+    /// A service that has a key refused, or can't be reached.
+    #[error("the key service {service} failed: {reason}")]
+    Service {
+        /// What it is called.
+        service: String,
+        /// What it answered.
+        reason: String,
+    },
     /// The file ends before the message does.
     #[error("it is not whole: it ends in {place}")]
     Truncated {
@@ -169,6 +187,7 @@ impl SealError {
             Self::ContextInvalid { .. } => "seal.context_invalid",
             Self::Cost { .. } => "seal.cost",
             Self::Io { .. } => "seal.io",
+            Self::KernelKey { .. } => "seal.kernel_key",
             Self::KeyFile { .. } => "seal.key_file",
             Self::KeyMalformed { .. } => "seal.key_malformed",
             Self::KeyName { .. } => "seal.key_name",
@@ -181,6 +200,7 @@ impl SealError {
             Self::NotSealed => "seal.not_sealed",
             Self::Passphrase { .. } => "seal.passphrase",
             Self::Random => "seal.random",
+            Self::Service { .. } => "seal.service",
             Self::Truncated { .. } => "seal.truncated",
             Self::Unsupported { .. } => "seal.unsupported",
         }
@@ -204,6 +224,9 @@ impl SealError {
             Self::KeyFile { .. } | Self::KeyMalformed { .. } => {
                 "give 32 random bytes, or 64 hexadecimal digits, as `openssl rand -hex 32` prints"
             }
+            Self::KernelKey { .. } => {
+                "put the key there: `keyctl padd user DESCRIPTION @u < FILE`, in this session"
+            }
             Self::KeyName { .. } => "give a name of printable characters",
             Self::KeyPermissions { .. } => {
                 "let nobody but this user read it: chmod 600; if others could, make another key"
@@ -218,6 +241,9 @@ impl SealError {
             Self::NotSealed => "load it as a plain model, or name the file that was sealed",
             Self::Passphrase { .. } => "give a passphrase",
             Self::Random => "try again once the system is up",
+            Self::Service { .. } => {
+                "see to the service, its address and this program's rights there"
+            }
             Self::Unsupported { .. } => {
                 "seal it with the suite AES_256_GCM_HKDF_SHA512_COMMIT_KEY (0x0478), framed"
             }

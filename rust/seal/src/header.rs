@@ -3,7 +3,7 @@
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::{
-    EncryptedDataKey, EncryptionContext, SealError,
+    EncryptedDataKey, EncryptionContext, ReadAt, SealError,
     body::MAX_FRAME_LENGTH,
     cipher::{COMMITMENT_LENGTH, Cipher, ID_LENGTH, IV_LENGTH, SUITE, TAG_LENGTH},
 };
@@ -58,6 +58,28 @@ impl Header {
         let mut id = [0; ID_LENGTH];
         random.fill(&mut id).map_err(|_| SealError::Random)?;
         Ok(id)
+    }
+
+    /// Reads the header of a file, which says whom it is for and what it is about. Nothing of it is
+    /// authenticated without a key: [`Sealed::open`](crate::Sealed::open) is.
+    ///
+    /// # Errors
+    /// [`SealError`]: as [`parse`](Self::parse), `io`.
+    pub fn read(source: &impl ReadAt) -> Result<Self, SealError> {
+        const FIRST: u64 = 8 << 10;
+        let size = source.size()?;
+        let mut bytes = Vec::new();
+        for most in [FIRST, MAX_HEADER as u64] {
+            let length = size.min(most);
+            #[allow(clippy::cast_possible_truncation)] // At most a header's limit.
+            bytes.resize(length as usize, 0);
+            source.read_exact_at(0, &mut bytes)?;
+            match Self::parse(&bytes) {
+                Err(SealError::Truncated { .. }) if length < size => {}
+                read => return read,
+            }
+        }
+        Self::parse(&bytes)
     }
 
     /// Reads the header at the beginning of `bytes`, which may have anything behind it.
@@ -137,6 +159,11 @@ impl Header {
     /// What the message is about.
     pub const fn context(&self) -> &EncryptionContext {
         &self.context
+    }
+
+    /// What tells the message from every other one.
+    pub const fn message_id(&self) -> &[u8] {
+        &self.message_id
     }
 
     /// The data key, once for each key that opens it.

@@ -11,6 +11,7 @@ mod cipher;
 mod context;
 mod error;
 mod header;
+pub mod kernel_key;
 pub mod key_file;
 mod keyring;
 mod passphrase;

@@ -13,7 +13,6 @@ use crate::{
     EncryptionContext, Header, Keyring, ReadAt, SealError,
     body::{self, Layout},
     cipher::{self, Cipher},
-    header::MAX_HEADER,
     keyring,
 };
 
@@ -60,7 +59,7 @@ impl<S: ReadAt> Sealed<S> {
         expected: &EncryptionContext,
     ) -> Result<Self, SealError> {
         let size = source.size()?;
-        let header = read_header(&source, size)?;
+        let header = Header::read(&source)?;
         let layout = Layout::of(header.length(), size, header.frame_length())?;
         let data_key = keyring::unwrap(keyrings, header.data_keys(), header.context())?;
         let (cipher, commitment) = cipher::derive(&data_key, &header.message_id);
@@ -209,21 +208,4 @@ impl<S: ReadAt> Sealed<S> {
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         failed.map_or(Ok(()), Err)
     }
-}
-
-/// Reads no more than a header can have.
-fn read_header(source: &impl ReadAt, size: u64) -> Result<Header, SealError> {
-    const FIRST: u64 = 8 << 10;
-    let mut bytes = Vec::new();
-    for most in [FIRST, MAX_HEADER as u64] {
-        let length = size.min(most);
-        #[allow(clippy::cast_possible_truncation)] // At most a header's limit.
-        bytes.resize(length as usize, 0);
-        source.read_exact_at(0, &mut bytes)?;
-        match Header::parse(&bytes) {
-            Err(SealError::Truncated { .. }) if length < size => {}
-            read => return read,
-        }
-    }
-    Header::parse(&bytes)
 }

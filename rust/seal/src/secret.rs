@@ -56,8 +56,8 @@ impl Secret {
         })
     }
 
-    /// The bytes, for the cipher and the key derivation.
-    pub(crate) fn expose(&self) -> &[u8; KEY_LENGTH] {
+    /// The bytes, for the cipher, the key derivation, and a service that wraps them.
+    pub fn expose(&self) -> &[u8; KEY_LENGTH] {
         &self.0
     }
 }

@@ -1,0 +1,1 @@
+"""Models that lie encrypted: one directory of sealed files, and an index of their names."""

@@ -1,0 +1,388 @@
+"""An encrypted model store: a directory of sealed files and an index of their names.
+
+Adding, removing and the rest are each whole or not at all, also where this process is killed or the disk is
+full: a sealed file gets a name only once it is on the disk, and counts only once the index has it. What a
+kill leaves behind is no part of the store, and `gc` removes it.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from strongroom import _core
+from strongroom.errors import OptionError, StoreError
+from strongroom.keeping import directory_of, guarded
+from strongroom.options import is_path, path_text, shown
+from strongroom.store import context, index
+from strongroom.store.files import PARTIAL, abandoned, link, nameless, written
+from strongroom.store.index import REFUSALS, Entry
+from strongroom.store.keys import Key, keyring_of
+from strongroom.text import printable
+from strongroom.trust.decision import Decision
+from strongroom.trust.evidence import Evidence
+
+__all__ = ["Opened", "Shown", "Store", "checked_name"]
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and in total; what it raises ends the work, and nothing is changed."""
+
+MODELS = "models"
+INDEX = "index.json"
+MOST_NAME = 128
+
+
+class Opened(NamedTuple):
+    """A model out of the store, every byte of it authenticated."""
+
+    image: _core.Image
+    evidence: Evidence
+    """What was found when it entered."""
+    entry: Entry
+    path: str
+    """Of its sealed file."""
+
+
+class Shown(NamedTuple):
+    """What a sealed file says to whoever has no key. Nothing of it is authenticated."""
+
+    entry: Entry
+    header: _core.SealedHeader
+    bytes_on_disk: int
+
+
+def checked_name(name: object) -> str:
+    """Check the name of a model in a store: one that can't be taken for a path or a source."""
+    if not isinstance(name, str):
+        raise OptionError("option.wrong_type", f"a model's name must be a string, not {shown(name)}")
+    wrong = {*"/:\\"} & {*name} or name.endswith(".gguf") or name != name.strip()
+    if not name.isprintable() or not 1 <= len(name) <= MOST_NAME or wrong:
+        raise OptionError(
+            "option.out_of_range",
+            f"{shown(name)} can't be a name in a store: it is printable, of 1 to {MOST_NAME} characters, "
+            "without / : and \\, and doesn't end in .gguf",
+        )
+    return name
+
+
+class Store:
+    """A store in one directory. Safe to use from many threads and processes at once."""
+
+    def __init__(self, directory: str | os.PathLike[str], keys: Sequence[Key] = ()) -> None:
+        """Name a store; nothing is read or made yet.
+
+        Each data key is wrapped under every one of `keys`, and any one of them opens what it wrapped.
+        """
+        path = path_text(directory)
+        if not path or not is_path(path):
+            raise OptionError("option.wrong_type", f"directory must be a path, not {shown(directory)}")
+        self._directory = os.path.realpath(path)
+        self._keys = tuple(keys)
+        self._keyrings: list[_core.Keyring] | None = None
+
+    @property
+    def directory(self) -> str:
+        """Where it is, without symbolic links."""
+        return self._directory
+
+    def models(self) -> dict[str, Entry]:
+        """Return what is in the store, by name; of one that isn't there yet, nothing.
+
+        Raises StoreError.
+        """
+        if not os.path.lexists(self._index):
+            return {}
+        return index.read(self._index)
+
+    def open_keys(self) -> None:
+        """Read the keys, of which there must be one to seal with; they are kept from then on.
+
+        Raises StoreError, SealError, SourceError.
+        """
+        self._writing()
+
+    def add(
+        self,
+        name: str,
+        image: _core.Image,
+        decision: Decision,
+        *,
+        replacing: bool = False,
+        progress: Progress | None = None,
+    ) -> Entry:
+        """Seal a model that was verified, under `name`; with `replacing` also where there is one.
+
+        Raises StoreError, SealError.
+        """
+        checked_name(name)
+        evidence = decision.evidence
+        assert evidence.digest is not None  # noqa: S101 - whoever adds asks for SHA-256
+        entry = Entry(
+            file="",
+            digest=evidence.digest,
+            size=image.size,
+            version=decision.version,
+            architecture=image.header.architecture,
+            added=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        )
+        if not replacing:
+            self._refuse_present(name, self.models())
+        keyrings = self._writing()
+        bound = context.bound(name, entry, evidence)
+        with self._new() as new:
+            message = _core.seal_image(
+                image, new.descriptor, keyrings=keyrings, context=bound, progress=progress
+            )
+            entry = replace(entry, file=index.file_name(entry.digest, message))
+            with guarded(self._index, REFUSALS):
+                entries = self.models()  # another process may have been faster
+                if not replacing:
+                    self._refuse_present(name, entries)
+                new.name(entry.file)
+                index.write(self._index, entries | {name: entry})
+                if name in entries:
+                    self._unlink(entries[name])
+        return entry
+
+    def open(
+        self,
+        name: str,
+        *,
+        allow_architectures: Sequence[str] = (),
+        size_limit: int | None = None,
+        progress: Progress | None = None,
+    ) -> Opened:
+        """Open a model into sealed memory; every frame of it is authenticated before any is handed on.
+
+        Raises StoreError, SealError, PreflightError, SourceError.
+        """
+        with self._sealed(name) as (entry, descriptor, path):
+            image, found = _core.Image.unseal(
+                path,
+                descriptor,
+                keyrings=self._reading(),
+                expected=context.expected(name, entry),
+                digest=entry.digest,
+                allow_architectures=list(allow_architectures),
+                size_limit=size_limit,
+                progress=progress,
+            )
+        evidence = context.restored(name, entry, found, architecture=image.header.architecture)
+        return Opened(image, evidence, entry, path)
+
+    def show(self, name: str) -> Shown:
+        """Return what the store says of a model without a key.
+
+        Raises StoreError, SealError.
+        """
+        with self._sealed(name) as (entry, descriptor, path):
+            return Shown(entry, _core.sealed_header(path, descriptor), os.fstat(descriptor).st_size)
+
+    def verify(self, name: str, *, progress: Progress | None = None) -> Evidence:
+        """Authenticate every byte of a model, and keep none; returns how it came to be trusted.
+
+        Raises StoreError, SealError.
+        """
+        with self._sealed(name) as (entry, descriptor, path):
+            found = _core.verify_sealed(
+                path,
+                descriptor,
+                keyrings=self._reading(),
+                expected=context.expected(name, entry),
+                digest=entry.digest,
+                progress=progress,
+            )
+        return context.restored(name, entry, found, architecture=entry.architecture)
+
+    def export(self, name: str, output: str | os.PathLike[str], *, progress: Progress | None = None) -> Entry:
+        """Write the plain model to a file that isn't there yet; it has its name once it is whole.
+
+        Raises StoreError, SealError, OutputError.
+        """
+        path = path_text(output)
+        if not path or not is_path(path):
+            raise OptionError("option.wrong_type", f"output must be a path, not {shown(output)}")
+        with self._sealed(name) as (entry, descriptor, sealed), written(path) as plain:
+            _core.export_sealed(
+                sealed,
+                descriptor,
+                plain,
+                keyrings=self._reading(),
+                expected=context.expected(name, entry),
+                progress=progress,
+            )
+        return entry
+
+    def rekey(self, name: str, new: "Store", *, progress: Progress | None = None) -> Entry:
+        """Seal a model anew, under a fresh data key and the keys of `new`, which names the same directory.
+
+        Its old sealed file is removed when the new one is in the index. Raises StoreError, SealError.
+        """
+        if new.directory != self._directory:
+            raise OptionError("option.out_of_range", "the keys to write with must be of the same store")
+        with self._sealed(name) as (entry, descriptor, path), self._new() as written:
+            message = _core.reseal(
+                path,
+                descriptor,
+                written.descriptor,
+                keyrings=self._reading(),
+                new_keyrings=new._writing(),  # noqa: SLF001 - of this very class
+                expected=context.expected(name, entry),
+                progress=progress,
+            )
+            changed = replace(entry, file=index.file_name(entry.digest, message))
+            with guarded(self._index, REFUSALS):
+                entries = self.models()
+                if entries.get(name) != entry:
+                    raise StoreError("store.changed", f"{name!r} was changed by another process meanwhile")
+                written.name(changed.file)
+                index.write(self._index, entries | {name: changed})
+                self._unlink(entry)
+        return changed
+
+    def remove(self, name: str) -> Entry:
+        """Take a model out of the store. Raises StoreError."""
+        with guarded(self._index, REFUSALS):
+            entries = self.models()
+            entry = self._entry(name, entries)
+            index.write(self._index, {other: kept for other, kept in entries.items() if other != name})
+            self._unlink(entry)
+        return entry
+
+    def gc(self) -> list[str]:
+        """Remove sealed files that the index doesn't have, as a kill leaves them; return their names.
+
+        Raises StoreError.
+        """
+        with guarded(self._index, REFUSALS), self._models() as models:
+            kept = {entry.file for entry in self.models().values()}
+            loose = [
+                name
+                for name in os.listdir(models)  # noqa: PTH208 - of a descriptor
+                if (index.is_file_name(name) and name not in kept)
+                or (name.endswith(PARTIAL) and abandoned(models, name))
+            ]
+            for name in loose:
+                with self._writing_to(MODELS):
+                    os.unlink(name, dir_fd=models)
+        return sorted(loose)
+
+    @property
+    def _index(self) -> str:
+        return f"{self._directory}/{INDEX}"
+
+    def _entry(self, name: str, entries: Mapping[str, Entry]) -> Entry:
+        """Find a model."""
+        checked_name(name)
+        try:
+            return entries[name]
+        except KeyError:
+            known = ", ".join(map(repr, entries)) or "nothing"
+            where = printable(self._directory, keep="")
+            raise StoreError(
+                "store.unknown", f"there is no {name!r} in the store {where}; there is {known}"
+            ) from None
+
+    def _refuse_present(self, name: str, entries: Mapping[str, Entry]) -> None:
+        if name in entries:
+            raise StoreError("store.exists", f"{name!r} is in the store already, as {entries[name].digest}")
+
+    def _reading(self) -> list[_core.Keyring]:
+        """Return the keyrings, made of the keys once."""
+        if self._keyrings is None:
+            self._keyrings = [keyring_of(key) for key in self._keys]
+        return self._keyrings
+
+    def _writing(self) -> list[_core.Keyring]:
+        """Return the keyrings, of which there must be one."""
+        if not self._keys:
+            raise StoreError("store.no_key", "the store has no key to seal with")
+        return self._reading()
+
+    @contextlib.contextmanager
+    def _models(self, *, make: bool = False) -> Iterator[int]:
+        """Open the directory of the sealed files, which nobody else may write to."""
+        place = f"{self._directory}/{MODELS}/."
+        with self._writing_to(MODELS), directory_of(place, REFUSALS, make=make) as (found, _):
+            directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=found)
+        try:
+            yield directory
+        finally:
+            os.close(directory)
+
+    @contextlib.contextmanager
+    def _writing_to(self, what: str) -> Iterator[None]:
+        """Tell the system's refusals in the store's words."""
+        try:
+            yield
+        except OSError as error:
+            where = printable(f"{self._directory}/{what}", keep="")
+            raise StoreError("store.unwritable", f"{where} can't be written: {error.strerror}") from None
+
+    @contextlib.contextmanager
+    def _sealed(self, name: str) -> Iterator[tuple[Entry, int, str]]:
+        """Open the sealed file of a model: its entry, a descriptor and its path."""
+        entry = self._entry(name, self.models())
+        try:
+            descriptor = self._opened(entry)
+        except FileNotFoundError:
+            # Sealed anew by another process after the index was read.
+            again = self._entry(name, self.models())
+            try:
+                descriptor = self._opened(again)
+            except FileNotFoundError:
+                raise StoreError(
+                    "store.missing", f"the sealed file of {name!r}, {again.file}, is not in the store"
+                ) from None
+            entry = again
+        try:
+            yield entry, descriptor, f"{self._directory}/{MODELS}/{entry.file}"
+        finally:
+            os.close(descriptor)
+
+    def _opened(self, entry: Entry) -> int:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+        with self._models() as models:
+            try:
+                return os.open(entry.file, flags, dir_fd=models)
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise StoreError(
+                    "store.unreadable", f"the sealed file {entry.file} can't be read: {error.strerror}"
+                ) from None
+
+    @contextlib.contextmanager
+    def _new(self) -> Iterator["New"]:
+        """Make a file without a name among the sealed ones; without being named it is gone at the end."""
+        with self._models(make=True) as models:
+            with self._writing_to(MODELS):
+                descriptor, beside = nameless(models)
+            try:
+                yield New(self, models, descriptor, beside)
+            finally:
+                os.close(descriptor)
+                if beside is not None:
+                    with contextlib.suppress(OSError):
+                        os.unlink(beside, dir_fd=models)
+
+    def _unlink(self, entry: Entry) -> None:
+        """Remove a sealed file that the index doesn't have any more; what stays is `gc`'s."""
+        with contextlib.suppress(OSError), self._models() as models:
+            os.unlink(entry.file, dir_fd=models)
+
+
+class New(NamedTuple):
+    """A sealed file that is being written."""
+
+    store: Store
+    models: int
+    descriptor: int
+    beside: str | None
+
+    def name(self, file: str) -> None:
+        """Name it, and put the name on the disk."""
+        with self.store._writing_to(MODELS):  # noqa: SLF001 - its own
+            link(self.descriptor, self.beside, self.models, file)

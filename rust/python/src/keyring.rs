@@ -1,0 +1,236 @@
+//! Keys that data keys are wrapped with: read here, and never shown to Python.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use pyo3::{
+    prelude::*,
+    types::{PyByteArray, PyBytes},
+};
+use strongroom_seal::{
+    Cost, EncryptedDataKey, EncryptionContext, KeyId, PassphraseKeyring, RawKeyring, SealError,
+    Secret, kernel_key, key_file,
+};
+use zeroize::Zeroizing;
+
+use crate::{detach, errors::Error, passphrase::Passphrase};
+
+/// A key, or a service that has one.
+#[pyclass(frozen, module = "strongroom._core")]
+#[derive(Clone)]
+pub(crate) struct Keyring(Arc<dyn strongroom_seal::Keyring>);
+
+impl Keyring {
+    /// What the format's crate takes.
+    pub(crate) fn all(keyrings: &[Self]) -> Vec<&dyn strongroom_seal::Keyring> {
+        keyrings.iter().map(|keyring| &*keyring.0).collect()
+    }
+
+    fn raw(namespace: String, name: String, key: Secret) -> Result<Self, Error> {
+        Ok(Self(Arc::new(RawKeyring::new(namespace, name, &key)?)))
+    }
+}
+
+#[pymethods]
+impl Keyring {
+    /// A raw key out of a file.
+    #[staticmethod]
+    #[pyo3(signature = (path, *, namespace, name))]
+    fn file(py: Python<'_>, path: PathBuf, namespace: String, name: String) -> Result<Self, Error> {
+        let key = detach::run(py, || key_file::read(&path))?;
+        Self::raw(namespace, name, key)
+    }
+
+    /// A raw key out of an environment variable, which is removed.
+    #[staticmethod]
+    #[pyo3(signature = (variable, *, namespace, name))]
+    fn variable(
+        py: Python<'_>,
+        variable: &str,
+        namespace: String,
+        name: String,
+    ) -> Result<Self, Error> {
+        let outside = py.import("os")?.getattr("environ")?;
+        let found = outside.call_method1("pop", (variable, py.None()))?;
+        strongroom_memory::environment::wipe(variable);
+        let Ok(digits) = found.extract::<String>() else {
+            return Err(Error::missing_variable(variable));
+        };
+        let digits = Zeroizing::new(digits);
+        let key = Secret::from_hex(digits.as_bytes(), &format!("the variable {variable}"))?;
+        Self::raw(namespace, name, key)
+    }
+
+    /// A key that is derived from a passphrase, or from the one line of a file.
+    #[staticmethod]
+    #[pyo3(signature = (passphrase, *, passphrase_file=None))]
+    fn passphrase(
+        py: Python<'_>,
+        passphrase: Option<&Bound<'_, PyByteArray>>,
+        passphrase_file: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        let taken = Passphrase::take(passphrase, passphrase_file)?;
+        let passphrase = detach::run(py, || taken.read())?
+            .ok_or_else(|| Error::option("passphrase", "or passphrase_file has to be given"))?;
+        let keyring = PassphraseKeyring::new(passphrase, Cost::default())?;
+        Ok(Self(Arc::new(keyring)))
+    }
+
+    /// A raw key out of the kernel's keyrings.
+    #[staticmethod]
+    #[pyo3(signature = (description, *, namespace, name))]
+    fn kernel(description: &str, namespace: String, name: String) -> Result<Self, Error> {
+        Self::raw(namespace, name, kernel_key::read(description)?)
+    }
+
+    /// A service, `strongroom.store.keys.KeyService`, that wraps data keys.
+    #[staticmethod]
+    fn service(service: Bound<'_, PyAny>) -> Result<Self, Error> {
+        let provider: String = service.getattr("provider")?.extract()?;
+        let name: String = service.getattr("name")?.extract()?;
+        Ok(Self(Arc::new(Service {
+            provider,
+            name,
+            object: Mutex::new(service.unbind()),
+        })))
+    }
+
+    /// What it is called; never anything of its bytes.
+    #[getter]
+    fn id(&self) -> String {
+        self.0.id().to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<strongroom._core.Keyring {}>", self.0.id())
+    }
+}
+
+/// A service behind an object of Python's.
+struct Service {
+    provider: String,
+    name: String,
+    object: Mutex<Py<PyAny>>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Service({})", self.name)
+    }
+}
+
+impl Service {
+    /// Calls the object; of what it raises only its own errors are repeated.
+    fn call<T>(
+        &self,
+        work: impl for<'py> FnOnce(&Bound<'py, PyAny>) -> PyResult<T>,
+    ) -> Result<T, SealError> {
+        Python::attach(|py| {
+            let service = self
+                .object
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .clone_ref(py);
+            work(service.bind(py)).map_err(|raised| {
+                let kind = raised.get_type(py);
+                let own = py
+                    .import("strongroom.errors")
+                    .and_then(|errors| errors.getattr("StrongroomError"))
+                    .and_then(|root| kind.is_subclass(&root))
+                    .unwrap_or(false);
+                let reason = if own {
+                    raised
+                        .value(py)
+                        .getattr("message")
+                        .and_then(|message| message.extract())
+                        .unwrap_or_default()
+                } else {
+                    // Its text could hold anything, a key too.
+                    format!("it raised {kind}")
+                };
+                SealError::Service {
+                    service: self.name.clone(),
+                    reason,
+                }
+            })
+        })
+    }
+}
+
+impl strongroom_seal::Keyring for Service {
+    fn id(&self) -> KeyId {
+        KeyId::new(&self.provider, &self.name)
+    }
+
+    fn wrap(
+        &self,
+        data_key: &Secret,
+        context: &EncryptionContext,
+    ) -> Result<EncryptedDataKey, SealError> {
+        let (info, wrapped) = self.call(|service| {
+            let py = service.py();
+            let key = PyByteArray::new(py, data_key.expose());
+            let wrapped = service
+                .call_method1("wrap", (&key, pairs(context)))?
+                .extract::<(Vec<u8>, Vec<u8>)>();
+            wipe(&key)?;
+            wrapped
+        })?;
+        EncryptedDataKey::new(self.provider.clone(), info, wrapped)
+    }
+
+    fn unwrap(
+        &self,
+        keys: &[EncryptedDataKey],
+        context: &EncryptionContext,
+    ) -> Result<Option<Secret>, SealError> {
+        for key in keys.iter().filter(|key| key.provider() == self.provider) {
+            let found = self.call(|service| {
+                let py = service.py();
+                let (info, wrapped) = (
+                    PyBytes::new(py, key.info()),
+                    PyBytes::new(py, key.ciphertext()),
+                );
+                let found = service.call_method1("unwrap", (info, wrapped, pairs(context)))?;
+                if found.is_none() {
+                    return Ok(None);
+                }
+                let found = found.cast_into::<PyByteArray>()?;
+                let bytes = Zeroizing::new(found.to_vec());
+                wipe(&found)?;
+                Ok(Some(bytes))
+            })?;
+            if let Some(bytes) = found {
+                return Secret::filled(|secret| {
+                    if bytes.len() != secret.len() {
+                        return Err(SealError::Authentication);
+                    }
+                    secret.copy_from_slice(&bytes);
+                    Ok(())
+                })
+                .map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The context as Python has it.
+pub(crate) fn pairs(context: &EncryptionContext) -> BTreeMap<String, String> {
+    context
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn wipe(bytes: &Bound<'_, PyByteArray>) -> PyResult<()> {
+    let py = bytes.py();
+    bytes.set_item(
+        pyo3::types::PySlice::full(py),
+        PyBytes::new(py, &vec![0; bytes.len()]),
+    )
+}
