@@ -5,7 +5,7 @@ prefix of the error's stable code. Whatever takes long releases the GIL and answ
 `KeyboardInterrupt` within a tenth of a second.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self, final
 
@@ -19,6 +19,7 @@ __all__ = [
     "Header",
     "Image",
     "Inspection",
+    "Keyring",
     "Layer",
     "Manifest",
     "ManifestEvidence",
@@ -35,8 +36,10 @@ __all__ = [
     "generate_key",
     "inspect",
     "local_path",
+    "open_sealed",
     "owner_of",
     "rehearse",
+    "seal_file",
     "sign_file",
     "sign_manifest",
     "verify_file",
@@ -272,6 +275,42 @@ def generate_key(
     Raises OptionError, OutputError, SourceError.
     """
 
+def seal_file(
+    path: str,
+    output: str,
+    *,
+    keyrings: Sequence[Keyring],
+    context: Mapping[str, str],
+    frame_length: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Encrypts a file into a new one, which appears when it is whole; returns how many bytes it has.
+
+    `context` is readable by everybody, and bound to the keys. `frame_length` is in bytes, 1 MiB where
+    it is None; `threads` are as many as there are cores. `progress(done, total)` is called with bytes,
+    in any thread; what it raises ends the sealing and is raised.
+
+    Raises SealError, SourceError, OutputError.
+    """
+
+def open_sealed(
+    path: str,
+    output: str,
+    *,
+    keyrings: Sequence[Keyring],
+    expected: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, str]:
+    """Decrypts a file into a new one, which appears when all of it is authentic; returns its context.
+
+    The first of `keyrings` that can opens it; the context has to have what is `expected`. Otherwise
+    as `seal_file`.
+
+    Raises SealError, SourceError, OutputError.
+    """
+
 def doctor() -> list[Capability]:
     """What this machine can enforce."""
 
@@ -282,6 +321,42 @@ def rehearse(directory: str) -> list[Layer]:
 
     Raises SandboxError, WorkerError.
     """
+
+@final
+class Keyring:
+    """A key that encrypts and decrypts models; its repr is its id, which has nothing of its bytes."""
+
+    @staticmethod
+    def from_key_file(path: str, *, namespace: str, name: str) -> Keyring:
+        """The key in a file of 32 bytes or 64 hexadecimal digits, which nobody else may read.
+
+        Raises SealError.
+        """
+
+    @staticmethod
+    def from_hex(digits: bytearray, *, namespace: str, name: str, source: str) -> Keyring:
+        """The key in 64 hexadecimal digits, which are wiped; `source` names them in errors.
+
+        Raises SealError.
+        """
+
+    @staticmethod
+    def from_passphrase(
+        passphrase: bytearray | None = None,
+        *,
+        passphrase_file: str | None = None,
+        memory: int = 65536,
+        passes: int = 3,
+        lanes: int = 1,
+    ) -> Keyring:
+        """A passphrase, which is wiped, or the file that it is the one line of; `memory` is in KiB.
+
+        Raises SealError, SourceError, OptionError.
+        """
+
+    @property
+    def id(self) -> str:
+        """Namespace and name."""
 
 @final
 class Capability:

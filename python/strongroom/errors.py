@@ -20,6 +20,7 @@ __all__ = [
     "RequestError",
     "RouterError",
     "SandboxError",
+    "SealError",
     "SettingsError",
     "SignatureError",
     "SigningKeyError",
@@ -140,6 +141,10 @@ class SignatureError(StrongroomError):
     """The signature is malformed, or not one of these bytes by this key."""
 
 
+class SealError(StrongroomError):
+    """An encrypted model can't be opened, or a model can't be encrypted."""
+
+
 class OutputError(StrongroomError):
     """A file can't be written."""
 
@@ -197,6 +202,7 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "checksum": ChecksumError,
         "key": SigningKeyError,
         "signature": SignatureError,
+        "seal": SealError,
         "output": OutputError,
         "trust": TrustError,
         "certificate": CertificateError,

@@ -8,6 +8,7 @@ use strongroom_gguf::Refusal;
 use strongroom_host::HostError;
 use strongroom_memory::{ProofError, SourceError};
 use strongroom_protocol::FaultCode;
+use strongroom_seal::SealError;
 use strongroom_verify::{
     Digest, KeyError, SignatureError, VerifyError,
     certificate::CertificateError,
@@ -36,11 +37,14 @@ const UNSEEN: &[&str] = &[
     "gguf.incomplete",
     // Only where the kernel gives no random numbers.
     "key.generation",
+    // As above.
+    "seal.random",
     // Only where the library fails; nothing that a caller gives is refused so.
     "signature.unsigned",
     // What the signal handler or the callback raised is raised instead.
     "fetch.cancelled",
     "manifest.cancelled",
+    "seal.cancelled",
     "source.cancelled",
     // Of the worker, which tells them in the words of `sandbox.unavailable`.
     "sandbox.cores",
@@ -62,6 +66,7 @@ pub(crate) fn error_codes() -> Vec<&'static str> {
         strongroom_host::CODES,
         strongroom_memory::CODES,
         strongroom_sandbox::CODES,
+        strongroom_seal::CODES,
         strongroom_verify::CODES,
         manifest::CODES,
         strongroom_verify::certificate::CODES,
@@ -217,6 +222,14 @@ impl Error {
         }
     }
 
+    /// The same error with the sealed file that it is about, where it is about one.
+    pub(crate) fn in_sealed(self, path: &Path) -> Self {
+        match &self {
+            Self::Core { code, .. } if code.starts_with("seal.") => self.in_file(path),
+            _ => self,
+        }
+    }
+
     /// Nothing says that the file is the one that was meant.
     pub(crate) fn no_proof(found: &Digest) -> Self {
         Self::Core {
@@ -252,6 +265,7 @@ from_core!(
     KeyError,
     ManifestError,
     Refusal,
+    SealError,
     SignatureError,
     SourceError,
     VerifyError

@@ -25,6 +25,7 @@ mod panic_probe;
 mod parts;
 mod passphrase;
 mod proof;
+mod seal;
 mod signature;
 mod signing;
 mod stream;
@@ -50,6 +51,7 @@ mod _core {
         inspect::{Inspection, inspect},
         manifest::{Manifest, ManifestEvidence, sign_manifest, verify_manifest},
         model::{Layer, Model},
+        seal::{Keyring, open_sealed, seal_file},
         signature::{Evidence, verify_file},
         signing::{generate_key, sign_file},
         stream::{Began, Finished, Piece, Stream},
