@@ -12,11 +12,11 @@ from cryptography.exceptions import InvalidTag
 with warnings.catch_warnings():
     # Its dependencies' business.
     warnings.simplefilter("ignore")
-    import aws_encryption_sdk
-    from aws_encryption_sdk.exceptions import AWSEncryptionSDKClientError
-    from aws_encryption_sdk.identifiers import Algorithm, EncryptionKeyType, WrappingAlgorithm
-    from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
-    from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
+    import aws_encryption_sdk  # type: ignore[import-untyped]
+    from aws_encryption_sdk.exceptions import AWSEncryptionSDKClientError  # type: ignore[import-untyped]
+    from aws_encryption_sdk.identifiers import Algorithm, EncryptionKeyType, WrappingAlgorithm  # type: ignore[import-untyped]
+    from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey  # type: ignore[import-untyped]
+    from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider  # type: ignore[import-untyped]
 
 __all__ = ["REFUSALS", "Key", "decrypt", "encrypt"]
 
