@@ -62,6 +62,7 @@ The public names:
 - ChecksumError: the checksum is malformed, or the file has another one
 - SigningKeyError: a key can't be read, or is not to be used
 - SignatureError: the signature is malformed, or not one of these bytes by this key
+- SealError: an encrypted model can't be opened, or a model can't be encrypted
 - OutputError: a file can't be written
 - TrustError: nothing proves that the file is the one that was meant
 - CertificateError: the certificates don't lead from the signer to a pinned root
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
         RequestError,
         RouterError,
         SandboxError,
+        SealError,
         SettingsError,
         SignatureError,
         SigningKeyError,
@@ -175,6 +177,7 @@ __all__ = [
     "SamplingOptions",
     "SandboxError",
     "Sandboxing",
+    "SealError",
     "Security",
     "Settings",
     "SettingsError",
@@ -243,6 +246,7 @@ _WHERE = {
     "Sampling": "strongroom.sampling",
     "SamplingOptions": "strongroom.sampling",
     "SandboxError": "strongroom.errors",
+    "SealError": "strongroom.errors",
     "Sandboxing": "strongroom.settings",
     "Security": "strongroom.settings",
     "Settings": "strongroom.settings",

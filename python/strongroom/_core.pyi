@@ -38,9 +38,11 @@ __all__ = [
     "generate_key",
     "inspect",
     "local_path",
+    "open_sealed",
     "owner_of",
     "rehearse",
     "reseal",
+    "seal_file",
     "seal_image",
     "sealed_header",
     "sign_file",
@@ -697,38 +699,54 @@ class Finished:
 
 @final
 class Keyring:
-    """A key that data keys are wrapped with, or a service that has one; shown by its id alone."""
+    """A key that encrypts and decrypts models; its repr is its id, which has nothing of its bytes."""
 
     @staticmethod
-    def file(path: str, *, namespace: str, name: str) -> Keyring:
-        """A raw key out of a file that only its owner may read: 32 bytes, or 64 hexadecimal digits.
+    def from_key_file(path: str, *, namespace: str, name: str) -> Keyring:
+        """The key in a file of 32 bytes or 64 hexadecimal digits, which nobody else may read.
 
         Raises SealError.
         """
+
     @staticmethod
-    def variable(variable: str, *, namespace: str, name: str) -> Keyring:
+    def from_hex(digits: bytearray, *, namespace: str, name: str, source: str) -> Keyring:
+        """The key in 64 hexadecimal digits, which are wiped; `source` names them in errors.
+
+        Raises SealError.
+        """
+
+    @staticmethod
+    def from_passphrase(
+        passphrase: bytearray | None = None,
+        *,
+        passphrase_file: str | None = None,
+        memory: int = 65536,
+        passes: int = 3,
+        lanes: int = 1,
+    ) -> Keyring:
+        """A passphrase, which is wiped, or the file that it is the one line of; `memory` is in KiB.
+
+        Raises SealError, SourceError, OptionError.
+        """
+
+    @staticmethod
+    def from_variable(variable: str, *, namespace: str, name: str) -> Keyring:
         """A raw key out of an environment variable, which is removed, and wiped where the system put it.
 
         Raises SealError.
         """
     @staticmethod
-    def passphrase(passphrase: bytearray | None, *, passphrase_file: str | None = None) -> Keyring:
-        """A key that is derived from a passphrase, which is wiped, or from the one line of a file.
-
-        Raises SealError, OptionError, SourceError.
-        """
-    @staticmethod
-    def kernel(description: str, *, namespace: str, name: str) -> Keyring:
+    def from_kernel(description: str, *, namespace: str, name: str) -> Keyring:
         """A raw key of the type `user` out of the kernel's keyrings.
 
         Raises SealError.
         """
     @staticmethod
-    def service(service: object) -> Keyring:
+    def from_service(service: object) -> Keyring:
         """A service: an object with `provider`, `name`, `wrap` and `unwrap`."""
     @property
     def id(self) -> str:
-        """Its namespace and its name."""
+        """Namespace and name."""
 
 @final
 class SealedHeader:
@@ -745,6 +763,42 @@ class SealedHeader:
 
 def sealed_header(path: str, descriptor: int) -> SealedHeader:
     """Reads the header of an open sealed file. Raises SealError, StoreError."""
+
+def seal_file(
+    path: str,
+    output: str,
+    *,
+    keyrings: Sequence[Keyring],
+    context: Mapping[str, str],
+    frame_length: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Encrypts a file into a new one, which appears when it is whole; returns how many bytes it has.
+
+    `context` is readable by everybody, and bound to the keys. `frame_length` is in bytes, 1 MiB where
+    it is None; `threads` are as many as there are cores. `progress(done, total)` is called with bytes,
+    in any thread; what it raises ends the sealing and is raised.
+
+    Raises SealError, SourceError, OutputError.
+    """
+
+def open_sealed(
+    path: str,
+    output: str,
+    *,
+    keyrings: Sequence[Keyring],
+    expected: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, str]:
+    """Decrypts a file into a new one, which appears when all of it is authentic; returns its context.
+
+    The first of `keyrings` that can opens it; the context has to have what is `expected`. Otherwise
+    as `seal_file`.
+
+    Raises SealError, SourceError, OutputError.
+    """
 
 def seal_image(
     image: Image,

@@ -158,6 +158,10 @@ class SignatureError(StrongroomError):
     """The signature is malformed, or not one of these bytes by this key."""
 
 
+class SealError(StrongroomError):
+    """An encrypted model can't be opened, or a model can't be encrypted."""
+
+
 class OutputError(StrongroomError):
     """A file can't be written."""
 
@@ -188,10 +192,6 @@ class SandboxError(StrongroomError):
 
 class WorkerError(StrongroomError):
     """The worker died, or said something that is no answer."""
-
-
-class SealError(StrongroomError):
-    """A model or a record can't be encrypted, or not be opened: its key, its context, or its bytes."""
 
 
 class StoreError(StrongroomError):

@@ -150,11 +150,11 @@ def keyring_of(key: Key) -> _core.Keyring:
     """
     match key:
         case KeyFile():
-            return _core.Keyring.file(os.fspath(key.file), namespace=key.namespace, name=key.name)
+            return _core.Keyring.from_key_file(os.fspath(key.file), namespace=key.namespace, name=key.name)
         case EnvironmentKey():
-            return _core.Keyring.variable(key.variable, namespace=key.namespace, name=key.name)
+            return _core.Keyring.from_variable(key.variable, namespace=key.namespace, name=key.name)
         case PassphraseKey():
-            return _core.Keyring.passphrase(None, passphrase_file=os.fspath(key.passphrase_file))
+            return _core.Keyring.from_passphrase(passphrase_file=os.fspath(key.passphrase_file))
         case KernelKey():
-            return _core.Keyring.kernel(key.description, namespace=key.namespace, name=key.name)
-    return _core.Keyring.service(key)
+            return _core.Keyring.from_kernel(key.description, namespace=key.namespace, name=key.name)
+    return _core.Keyring.from_service(key)

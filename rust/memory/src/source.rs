@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     io,
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
     path::{Path, PathBuf},
@@ -155,6 +155,14 @@ impl Source {
             path: self.path.clone(),
             reason,
         }
+    }
+}
+
+/// For whoever reads from several places at once; what [`Source::fill`] reads is not to be mixed
+/// with reads that move the descriptor's own position.
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

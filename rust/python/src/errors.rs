@@ -40,11 +40,14 @@ const UNSEEN: &[&str] = &[
     "gguf.incomplete",
     // Only where the kernel gives no random numbers.
     "key.generation",
+    // As above.
+    "seal.random",
     // Only where the library fails; nothing that a caller gives is refused so.
     "signature.unsigned",
     // What the signal handler or the callback raised is raised instead.
     "fetch.cancelled",
     "manifest.cancelled",
+    "seal.cancelled",
     "source.cancelled",
     // Of the worker, which tells them in the words of `sandbox.unavailable`.
     "sandbox.cores",
@@ -234,14 +237,6 @@ impl Error {
         }
     }
 
-    /// The same error, with the file that it is about, unless it names it already.
-    pub(crate) fn named(self, path: &Path) -> Self {
-        match &self {
-            Self::Core { code, .. } if code.starts_with("seal.") => self.in_file(path),
-            _ => self,
-        }
-    }
-
     /// The same error, with the file that it is about.
     pub(crate) fn in_file(self, path: &Path) -> Self {
         match self {
@@ -255,6 +250,14 @@ impl Error {
                 next_step,
             },
             python @ Self::Python(_) => python,
+        }
+    }
+
+    /// The same error with the sealed file that it is about, where it is about one.
+    pub(crate) fn in_sealed(self, path: &Path) -> Self {
+        match &self {
+            Self::Core { code, .. } if code.starts_with("seal.") => self.in_file(path),
+            _ => self,
         }
     }
 

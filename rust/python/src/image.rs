@@ -165,7 +165,7 @@ impl Image {
         py: Python<'_>,
         path: PathBuf,
         descriptor: i32,
-        keyrings: Vec<PyRef<'_, Keyring>>,
+        keyrings: Vec<Py<Keyring>>,
         expected: BTreeMap<String, String>,
         digest: &Bound<'_, PyString>,
         allow_architectures: Vec<String>,
@@ -177,7 +177,7 @@ impl Image {
         let unsealing = Unsealing {
             path: path.clone(),
             descriptor,
-            keyrings: keyrings.iter().map(|keyring| (**keyring).clone()).collect(),
+            keyrings: Keyring::taken(&keyrings),
             expected,
             digest,
             policy: Policy {

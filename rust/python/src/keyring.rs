@@ -9,7 +9,7 @@ use std::{
 
 use pyo3::{
     prelude::*,
-    types::{PyByteArray, PyBytes},
+    types::{PyByteArray, PyBytes, PySlice},
 };
 use strongroom_seal::{
     Cost, EncryptedDataKey, EncryptionContext, KeyId, PassphraseKeyring, RawKeyring, SealError,
@@ -30,6 +30,14 @@ impl Keyring {
         keyrings.iter().map(|keyring| &*keyring.0).collect()
     }
 
+    /// Those that Python gives.
+    pub(crate) fn taken(keyrings: &[Py<Self>]) -> Vec<Self> {
+        keyrings
+            .iter()
+            .map(|keyring| keyring.get().clone())
+            .collect()
+    }
+
     fn raw(namespace: String, name: String, key: Secret) -> Result<Self, Error> {
         Ok(Self(Arc::new(RawKeyring::new(namespace, name, &key)?)))
     }
@@ -37,18 +45,58 @@ impl Keyring {
 
 #[pymethods]
 impl Keyring {
-    /// A raw key out of a file.
+    /// The key in a file of 32 bytes or 64 hexadecimal digits.
     #[staticmethod]
     #[pyo3(signature = (path, *, namespace, name))]
-    fn file(py: Python<'_>, path: PathBuf, namespace: String, name: String) -> Result<Self, Error> {
-        let key = detach::run(py, || key_file::read(&path))?;
-        Self::raw(namespace, name, key)
+    fn from_key_file(
+        py: Python<'_>,
+        path: PathBuf,
+        namespace: String,
+        name: String,
+    ) -> Result<Self, Error> {
+        detach::run(py, || {
+            let keyring = RawKeyring::new(namespace, name, &key_file::read(&path)?)?;
+            Ok(Self(Arc::new(keyring)))
+        })
+    }
+
+    /// The key in 64 hexadecimal digits, which are wiped; `source` names where they came from.
+    #[staticmethod]
+    #[pyo3(signature = (digits, *, namespace, name, source))]
+    fn from_hex(
+        digits: &Bound<'_, PyByteArray>,
+        namespace: String,
+        name: String,
+        source: &str,
+    ) -> Result<Self, Error> {
+        let bytes = Zeroizing::new(digits.to_vec());
+        let py = digits.py();
+        // In place: a slice of the same length keeps the buffer.
+        digits.set_item(PySlice::full(py), PyBytes::new(py, &vec![0; bytes.len()]))?;
+        let key = Secret::from_hex(&bytes, source)?;
+        Ok(Self(Arc::new(RawKeyring::new(namespace, name, &key)?)))
+    }
+
+    /// A passphrase, which is wiped, or the file that it is the one line of; `memory` is in KiB.
+    #[staticmethod]
+    #[pyo3(signature = (passphrase=None, *, passphrase_file=None, memory=65536, passes=3, lanes=1))]
+    fn from_passphrase(
+        passphrase: Option<&Bound<'_, PyByteArray>>,
+        passphrase_file: Option<PathBuf>,
+        memory: u32,
+        passes: u32,
+        lanes: u32,
+    ) -> Result<Self, Error> {
+        let passphrase = Passphrase::take(passphrase, passphrase_file)?;
+        let cost = Cost::new(memory, passes, lanes)?;
+        let keyring = PassphraseKeyring::new(passphrase.read()?.unwrap_or_default(), cost)?;
+        Ok(Self(Arc::new(keyring)))
     }
 
     /// A raw key out of an environment variable, which is removed.
     #[staticmethod]
     #[pyo3(signature = (variable, *, namespace, name))]
-    fn variable(
+    fn from_variable(
         py: Python<'_>,
         variable: &str,
         namespace: String,
@@ -65,31 +113,16 @@ impl Keyring {
         Self::raw(namespace, name, key)
     }
 
-    /// A key that is derived from a passphrase, or from the one line of a file.
-    #[staticmethod]
-    #[pyo3(signature = (passphrase, *, passphrase_file=None))]
-    fn passphrase(
-        py: Python<'_>,
-        passphrase: Option<&Bound<'_, PyByteArray>>,
-        passphrase_file: Option<PathBuf>,
-    ) -> Result<Self, Error> {
-        let taken = Passphrase::take(passphrase, passphrase_file)?;
-        let passphrase = detach::run(py, || taken.read())?
-            .ok_or_else(|| Error::option("passphrase", "or passphrase_file has to be given"))?;
-        let keyring = PassphraseKeyring::new(passphrase, Cost::default())?;
-        Ok(Self(Arc::new(keyring)))
-    }
-
     /// A raw key out of the kernel's keyrings.
     #[staticmethod]
     #[pyo3(signature = (description, *, namespace, name))]
-    fn kernel(description: &str, namespace: String, name: String) -> Result<Self, Error> {
+    fn from_kernel(description: &str, namespace: String, name: String) -> Result<Self, Error> {
         Self::raw(namespace, name, kernel_key::read(description)?)
     }
 
     /// A service, `strongroom.store.keys.KeyService`, that wraps data keys.
     #[staticmethod]
-    fn service(service: Bound<'_, PyAny>) -> Result<Self, Error> {
+    fn from_service(service: Bound<'_, PyAny>) -> Result<Self, Error> {
         let provider: String = service.getattr("provider")?.extract()?;
         let name: String = service.getattr("name")?.extract()?;
         Ok(Self(Arc::new(Service {
@@ -229,8 +262,5 @@ pub(crate) fn pairs(context: &EncryptionContext) -> BTreeMap<String, String> {
 
 fn wipe(bytes: &Bound<'_, PyByteArray>) -> PyResult<()> {
     let py = bytes.py();
-    bytes.set_item(
-        pyo3::types::PySlice::full(py),
-        PyBytes::new(py, &vec![0; bytes.len()]),
-    )
+    bytes.set_item(PySlice::full(py), PyBytes::new(py, &vec![0; bytes.len()]))
 }

@@ -26,6 +26,7 @@ mod panic_probe;
 mod parts;
 mod passphrase;
 mod proof;
+mod seal;
 mod signature;
 mod signing;
 mod store;
@@ -53,6 +54,7 @@ mod _core {
         keyring::Keyring,
         manifest::{Manifest, ManifestEvidence, sign_manifest, verify_manifest},
         model::{Layer, Model},
+        seal::{open_sealed, seal_file},
         signature::{Evidence, verify_file},
         signing::{generate_key, sign_file},
         store::{SealedHeader, export_sealed, reseal, seal_image, sealed_header, verify_sealed},

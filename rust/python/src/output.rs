@@ -42,6 +42,39 @@ pub(crate) fn create(path: &Path, content: &[u8], mode: u32) -> Result<(), Error
         })
 }
 
+/// Like [`create`], for what `write` writes into the file, from any place and in any order: nobody
+/// finds it before `write` is done, and nothing is left where `write` fails.
+pub(crate) fn create_with<T>(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&File) -> Result<T, Error>,
+) -> Result<T, Error> {
+    if path.symlink_metadata().is_ok() {
+        return Err(Error::exists(path));
+    }
+    let unwritable = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::exists(path),
+        _ => Error::unwritable(path, &error),
+    };
+    let (partial, file) = partial(path, mode).map_err(unwritable)?;
+    let finish = || {
+        file.sync_all()?;
+        rustix::fs::renameat_with(CWD, &partial, CWD, path, RenameFlags::NOREPLACE)?;
+        Ok(())
+    };
+    let written = write(&file).and_then(|value| finish().map(|()| value).map_err(unwritable));
+    if written.is_err() {
+        // Under its own name: it is ours. What can't be removed is said by the error already.
+        let _ = fs::remove_file(&partial);
+    }
+    let value = written?;
+    sync(directory_of(path)).map_err(|error| {
+        let _ = fs::remove_file(path);
+        unwritable(error)
+    })?;
+    Ok(value)
+}
+
 /// Writes a file that has no name before it is whole; false where the system can't.
 fn nameless(path: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;

@@ -70,11 +70,11 @@ pub(crate) fn seal_image(
     py: Python<'_>,
     image: &Bound<'_, Image>,
     descriptor: i32,
-    keyrings: Vec<PyRef<'_, Keyring>>,
+    keyrings: Vec<Py<Keyring>>,
     context: BTreeMap<String, String>,
     progress: Option<Py<PyAny>>,
 ) -> Result<String, Error> {
-    let keyrings: Vec<Keyring> = keyrings.iter().map(|keyring| (**keyring).clone()).collect();
+    let keyrings: Vec<Keyring> = Keyring::taken(&keyrings);
     let context = EncryptionContext::from_pairs(context)?;
     let image = image.get().sealed();
     detach::interruptible(py, progress, |caller| {
@@ -89,12 +89,12 @@ pub(crate) fn verify_sealed(
     py: Python<'_>,
     path: PathBuf,
     descriptor: i32,
-    keyrings: Vec<PyRef<'_, Keyring>>,
+    keyrings: Vec<Py<Keyring>>,
     expected: BTreeMap<String, String>,
     digest: &Bound<'_, PyString>,
     progress: Option<Py<PyAny>>,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let keyrings: Vec<Keyring> = keyrings.iter().map(|keyring| (**keyring).clone()).collect();
+    let keyrings: Vec<Keyring> = Keyring::taken(&keyrings);
     let digest = image::parse(digest)?;
     detach::interruptible(py, progress, |caller| {
         let sealed = open(&path, descriptor, &keyrings, expected)?;
@@ -126,11 +126,11 @@ pub(crate) fn export_sealed(
     path: PathBuf,
     descriptor: i32,
     output: i32,
-    keyrings: Vec<PyRef<'_, Keyring>>,
+    keyrings: Vec<Py<Keyring>>,
     expected: BTreeMap<String, String>,
     progress: Option<Py<PyAny>>,
 ) -> Result<(), Error> {
-    let keyrings: Vec<Keyring> = keyrings.iter().map(|keyring| (**keyring).clone()).collect();
+    let keyrings: Vec<Keyring> = Keyring::taken(&keyrings);
     detach::interruptible(py, progress, |caller| {
         let sealed = open(&path, descriptor, &keyrings, expected)?;
         let output = writing(output)?;
@@ -152,16 +152,13 @@ pub(crate) fn reseal(
     path: PathBuf,
     descriptor: i32,
     output: i32,
-    keyrings: Vec<PyRef<'_, Keyring>>,
-    new_keyrings: Vec<PyRef<'_, Keyring>>,
+    keyrings: Vec<Py<Keyring>>,
+    new_keyrings: Vec<Py<Keyring>>,
     expected: BTreeMap<String, String>,
     progress: Option<Py<PyAny>>,
 ) -> Result<String, Error> {
-    let keyrings: Vec<Keyring> = keyrings.iter().map(|keyring| (**keyring).clone()).collect();
-    let new: Vec<Keyring> = new_keyrings
-        .iter()
-        .map(|keyring| (**keyring).clone())
-        .collect();
+    let keyrings: Vec<Keyring> = Keyring::taken(&keyrings);
+    let new = Keyring::taken(&new_keyrings);
     detach::interruptible(py, progress, |caller| {
         let sealed = open(&path, descriptor, &keyrings, expected)?;
         let mut frame = 0;
@@ -290,7 +287,7 @@ fn each_frame(
             take(offset, plaintext)?;
             watch.tell(plaintext.len() as u64, path)
         })
-        .map_err(|error: Error| error.named(path))
+        .map_err(|error: Error| error.in_sealed(path))
 }
 
 fn seal(

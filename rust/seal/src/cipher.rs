@@ -5,6 +5,7 @@ use std::fmt;
 
 use ring::{
     aead::{self, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    error::Unspecified,
     hkdf,
 };
 use subtle::ConstantTimeEq;
@@ -78,7 +79,7 @@ pub(crate) fn derive(
     data_key: &Secret,
     message_id: &[u8; ID_LENGTH],
 ) -> (Cipher, [u8; COMMITMENT_LENGTH]) {
-    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA512, message_id).extract(data_key.expose());
+    let extracted = extract(message_id, data_key.expose());
     let suite = SUITE.to_be_bytes();
     let info = [&suite[..], b"DERIVEKEY"];
     let expanded = extracted
@@ -86,9 +87,7 @@ pub(crate) fn derive(
         .expect("32 bytes are less than HKDF's limit");
     let cipher = Cipher(Box::new(LessSafeKey::new(UnboundKey::from(expanded))));
     let mut commitment = [0; COMMITMENT_LENGTH];
-    extracted
-        .expand(&[b"COMMITKEY"], Commitment)
-        .and_then(|expanded| expanded.fill(&mut commitment))
+    expand(&extracted, &[b"COMMITKEY"], &mut commitment)
         .expect("32 bytes are less than HKDF's limit");
     (cipher, commitment)
 }
@@ -104,11 +103,23 @@ pub(crate) fn verify_commitment(
     Err(SealError::Authentication)
 }
 
-/// The length of a commitment, as ring wants to be told.
-struct Commitment;
+fn extract(salt: &[u8], key: &[u8]) -> hkdf::Prk {
+    hkdf::Salt::new(hkdf::HKDF_SHA512, salt).extract(key)
+}
 
-impl hkdf::KeyType for Commitment {
+/// Fills `output`, of no more than HKDF's 255 blocks.
+fn expand(extracted: &hkdf::Prk, info: &[&[u8]], output: &mut [u8]) -> Result<(), Unspecified> {
+    extracted.expand(info, Length(output.len()))?.fill(output)
+}
+
+/// The length of what is derived, as ring wants to be told.
+struct Length(usize);
+
+impl hkdf::KeyType for Length {
     fn len(&self) -> usize {
-        COMMITMENT_LENGTH
+        self.0
     }
 }
+
+#[cfg(test)]
+mod vectors;

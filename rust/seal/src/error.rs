@@ -5,6 +5,7 @@ use std::{io, path::PathBuf};
 /// Every code of [`SealError`].
 pub const CODES: &[&str] = &[
     "seal.authentication",
+    "seal.cancelled",
     "seal.changed",
     "seal.context",
     "seal.context_invalid",
@@ -36,7 +37,10 @@ pub enum SealError {
     /// A wrong key or passphrase, or a change of any byte: which of them, nobody is told.
     #[error("it can't be opened: the key or the passphrase is another one, or it was changed")]
     Authentication,
-    /// The file became shorter while it was read, or a frame was sealed differently than it was.
+    /// The caller asked for the end.
+    #[error("it was cancelled")]
+    Cancelled,
+    /// The file became shorter while it was read.
     #[error("the file changed while it was read")]
     Changed,
     /// It was sealed as something else than what was expected.
@@ -182,6 +186,7 @@ impl SealError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Authentication => "seal.authentication",
+            Self::Cancelled => "seal.cancelled",
             Self::Changed => "seal.changed",
             Self::Context { .. } => "seal.context",
             Self::ContextInvalid { .. } => "seal.context_invalid",
@@ -213,6 +218,7 @@ impl SealError {
                 "give the key or passphrase that it was sealed with; if that is the one, the file \
                  is not what was sealed: get it again"
             }
+            Self::Cancelled => "start again when it should go on",
             Self::Changed => "let nobody write to the file while it is read, then try again",
             Self::Context { .. } => "name the model that was meant; this one is another",
             Self::ContextInvalid { .. } => "correct the encryption context",
