@@ -52,14 +52,14 @@ impl<T> Guarded<T> {
             return Err(error.into());
         }
         let room = Room(&held);
-        let made = stack::wiped_stack(|| {
+        let outcome = stack::wiped_stack(|| {
             make().map(|made| {
                 // SAFETY: a slot of this size, that nobody else views. It ends with a page, and the
                 // size is a multiple of the alignment, which divides a page: so it is aligned.
                 unsafe { value.write(made) };
             })
         });
-        match made.map_err(E::from).flatten() {
+        match outcome.map_err(E::from).flatten() {
             Ok(()) => {
                 std::mem::forget(room);
                 Ok(Self { held, value })

@@ -20,7 +20,8 @@ mod tests {
     fn equal_is_equality() {
         let bytes: Vec<u8> = (0..=130).collect();
         for length in 0..=bytes.len() {
-            assert!(equal(&bytes[..length], &bytes[..length].to_vec()));
+            let same = bytes[..length].to_vec();
+            assert!(equal(&bytes[..length], &same));
             for place in 0..length {
                 let mut other = bytes[..length].to_vec();
                 other[place] ^= 0x80;

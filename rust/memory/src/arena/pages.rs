@@ -142,10 +142,11 @@ impl Mapped {
             if unsafe { libc::mprotect(slot.cast(), self.layout.slot, access) } != 0 {
                 return Err(refused("make memory writable"));
             }
+            if self.backing == Backing::Swappable {
+                continue;
+            }
             // SAFETY: as above; locking changes no byte.
-            if self.backing == Backing::Locked
-                && unsafe { libc::mlock(slot.cast(), self.layout.slot) } != 0
-            {
+            if unsafe { libc::mlock(slot.cast(), self.layout.slot) } != 0 {
                 return Err(ArenaError::NotLocked {
                     bytes: self.layout.bytes(),
                     error: io::Error::last_os_error(),

@@ -58,15 +58,14 @@ pub(crate) struct Process {
 impl Process {
     /// The one that runs. It is never freed: a child's copy of its parent's may be locked for ever.
     pub(crate) fn current() -> Result<&'static Self, ArenaError> {
-        let page = match GENERATION.get() {
-            Some(page) => *page,
-            None => {
-                let page = Page::new().map_err(|error| ArenaError::Refused {
-                    action: "map memory that a fork wipes",
-                    error,
-                })?;
-                *GENERATION.get_or_init(|| page)
-            }
+        let page = if let Some(page) = GENERATION.get() {
+            *page
+        } else {
+            let page = Page::new().map_err(|error| ArenaError::Refused {
+                action: "map memory that a fork wipes",
+                error,
+            })?;
+            *GENERATION.get_or_init(|| page)
         };
         at_exit()?;
         let generation = page.generation();
@@ -167,7 +166,7 @@ pub(crate) fn wipe_everything() {
         for index in 0..layout.slots {
             // SAFETY: registered regions are mapped until `forget`, which the lock holds up; the
             // layout says which of their pages are writable.
-            unsafe { pages::wipe(start.add(layout.offset(index)), layout.slot) };
+            unsafe { pages::wipe(start.wrapping_add(layout.offset(index)), layout.slot) };
         }
     }
 }

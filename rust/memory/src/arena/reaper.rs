@@ -26,7 +26,7 @@ pub(super) fn start(arena: &Arc<Inner>, max_age: Duration) -> io::Result<()> {
                 match arena.upgrade() {
                     Some(arena) => drop(arena.reclaim()),
                     None => return,
-                };
+                }
             }
         })
         .map(drop)
