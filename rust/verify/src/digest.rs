@@ -2,9 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use subtle::ConstantTimeEq;
-
-use crate::VerifyError;
+use crate::{VerifyError, equal};
 
 /// Longest digest of any [`Algorithm`], in bytes.
 const LONGEST: usize = 64;
@@ -123,7 +121,7 @@ impl Digest {
     /// [`VerifyError::Mismatch`] where the algorithms or the bytes differ.
     pub fn verify(&self, found: &Self) -> Result<(), VerifyError> {
         // Which algorithms are compared is no secret.
-        if self.algorithm == found.algorithm && bool::from(self.bytes.ct_eq(&found.bytes)) {
+        if self.algorithm == found.algorithm && equal(&self.bytes, &found.bytes) {
             return Ok(());
         }
         Err(VerifyError::Mismatch {

@@ -5,6 +5,7 @@
 
 pub mod certificate;
 mod digest;
+mod equal;
 mod error;
 mod hasher;
 pub mod key;
@@ -12,6 +13,7 @@ pub mod manifest;
 pub mod signature;
 
 pub use digest::{Algorithm, Digest};
+pub use equal::equal;
 pub use error::{CODES, VerifyError};
 pub use hasher::Hasher;
 pub use key::{KeyError, KeyId, PrivateKey, PublicKey, Scheme};

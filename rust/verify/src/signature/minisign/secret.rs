@@ -3,7 +3,6 @@
 use std::fmt;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::{
@@ -11,7 +10,7 @@ use super::{
     signed::{TRUSTED, commented},
 };
 use crate::{
-    Algorithm, KeyError, KeyId, PrivateKey, Scheme,
+    Algorithm, KeyError, KeyId, PrivateKey, Scheme, equal,
     key::{Kind, room},
     signature::{Seen, SignatureError},
 };
@@ -97,7 +96,7 @@ impl SecretKey {
         let encrypted = derivation == SCRYPT;
         let (named, sum) = hidden.split_at(8 + 64);
         // minisign leaves the checksum of a key without a passphrase at zeros.
-        if !bool::from(checksum_of(named).as_bytes().ct_eq(sum)) {
+        if !equal(checksum_of(named).as_bytes(), sum) {
             if encrypted {
                 return Err(KeyError::Passphrase);
             }
