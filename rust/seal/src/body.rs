@@ -196,6 +196,22 @@ impl Frame {
         (prefix, self.before())
     }
 
+    /// Opens the frame whose ciphertext is `data`, in its place; `around` is the rest of it.
+    pub(crate) fn open_separate(
+        self,
+        cipher: &Cipher,
+        message_id: &[u8; ID_LENGTH],
+        around: &Around,
+        data: &mut [u8],
+    ) -> Result<(), SealError> {
+        let (expected, length) = self.prefix();
+        if around.prefix[..length] != expected[..length] {
+            return Err(self.misplaced(&around.prefix[..length]));
+        }
+        let aad = self.aad(message_id);
+        cipher.open_separate(self.iv(), aad.bytes(), data, around.tag)
+    }
+
     /// Opens the frame that `bytes` are; they are as long as [`whole`](Self::whole) says.
     pub(crate) fn open<'a>(
         self,
@@ -231,6 +247,20 @@ impl Frame {
             }
         };
         SealError::Malformed { reason }
+    }
+}
+
+/// What lies before and behind a frame's ciphertext.
+#[derive(Debug, Default)]
+pub(crate) struct Around {
+    prefix: [u8; BEFORE_FINAL],
+    tag: [u8; TAG_LENGTH],
+}
+
+impl Around {
+    /// Where the three parts of `frame` are read to, in their order.
+    pub(crate) fn parts<'a>(&'a mut self, frame: Frame, data: &'a mut [u8]) -> [&'a mut [u8]; 3] {
+        [&mut self.prefix[..frame.before()], data, &mut self.tag]
     }
 }
 
