@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let keyring = RawKeyring::new("rates", "key", &key)?;
     let mut sealed = Vec::new();
     seal(&keyring, &bytes, NonZeroUsize::MIN, |frame| {
-        sealed.extend_from_slice(frame)
+        sealed.extend_from_slice(frame);
     })?;
     for line in io::stdin().lock().lines() {
         let line = line?;

@@ -345,3 +345,63 @@ pub(crate) fn zeros(length: usize, what: &'static str) -> Result<Vec<u8>, SealEr
 pub(crate) const fn longest(frame_length: u32) -> usize {
     BEFORE_FINAL + frame_length as usize + TAG_LENGTH
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn one_length_has_one_layout() {
+        let start = 100;
+        for frame_length in [1, 2, 7, 64] {
+            let mut lengths = std::collections::BTreeMap::new();
+            for plaintext in 0..300 {
+                let size = Layout::sealed_length(start, plaintext, frame_length).unwrap();
+                lengths.insert(size, plaintext);
+            }
+            for size in 0..=*lengths.last_key_value().unwrap().0 {
+                let found = Layout::of(start, size, frame_length);
+                match lengths.get(&size) {
+                    Some(&plaintext) => {
+                        let layout = found.unwrap();
+                        assert_eq!(layout.plaintext(), plaintext);
+                        let last = layout.place(layout.frames() - 1).unwrap();
+                        assert_eq!(last.offset + last.frame.whole() as u64, size);
+                        assert_eq!(last.frame.kind, Kind::Final);
+                        assert_eq!(layout.place(layout.frames()), None);
+                    }
+                    // The others may only be such whose final frame is full, as the format allows.
+                    None => match found {
+                        Ok(layout) => assert_eq!(layout.last, frame_length),
+                        Err(error) => assert_eq!(error.code(), "seal.truncated"),
+                    },
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn frames_are_counted_in_32_bits() {
+        let most = u64::from(u32::MAX);
+        assert_eq!(Layout::sealed_length(0, most, 1), None);
+        let size = Layout::sealed_length(0, most - 1, 1).unwrap();
+        let layout = Layout::of(0, size, 1).unwrap();
+        assert_eq!(layout.frames(), most);
+        assert_eq!(layout.place(most - 1).unwrap().frame.number, u32::MAX);
+        assert_eq!(layout.place(most - 2).unwrap().frame.number, u32::MAX - 1);
+        assert_eq!(
+            Layout::of(0, size + 33, 1).unwrap_err().code(),
+            "seal.limit"
+        );
+        assert!(Layout::of(0, u64::MAX, 16 << 20).is_err());
+        assert!(Layout::sealed_length(u64::MAX, 1, 16 << 20).is_none());
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_an_error() {
+        let error = zeros(isize::MAX.unsigned_abs(), "frames").unwrap_err();
+        assert_eq!(error.code(), "seal.no_memory");
+    }
+}

@@ -215,3 +215,10 @@ fn a_file_that_shrinks_while_it_is_read() {
     assert_eq!(error.code(), "seal.changed");
     assert_eq!(out, vec![0; 3 * FRAME + 10]);
 }
+
+#[test]
+fn what_is_no_file_is_not_read() {
+    let (pipe, _end) = rustix::pipe::pipe().unwrap();
+    let error = Sealed::open(pipe, &[&raw("a", 1)], &context()).unwrap_err();
+    assert_eq!(error.code(), "seal.io");
+}
