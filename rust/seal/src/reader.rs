@@ -268,3 +268,55 @@ fn read_header(source: &impl ReadAt, size: u64) -> Result<Header, SealError> {
     }
     Header::parse(&bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{
+        RawKeyring, Secret,
+        body::{Draft, Frame, Kind},
+    };
+
+    /// A message of `frames`, each full, the last of which is marked as the final one.
+    fn full(keyring: &RawKeyring, frames: u32) -> Vec<u8> {
+        let key = Secret::filled(|_| Ok::<_, SealError>(())).unwrap();
+        let (cipher, commitment) = cipher::derive(&key, &[7; 32]);
+        let context = EncryptionContext::new();
+        let keys = vec![keyring.wrap(&key, &context).unwrap()];
+        let header = Header::new([7; 32], context, keys, 8, commitment, &cipher).unwrap();
+        let mut message = header.bytes();
+        let mut draft = Draft::new(8).unwrap();
+        for number in 1..=frames {
+            draft.plaintext().fill(b'x');
+            let kind = if number == frames {
+                Kind::Final
+            } else {
+                Kind::Regular
+            };
+            let frame = Frame {
+                number,
+                kind,
+                length: 8,
+            };
+            message.extend(draft.seal(frame, &cipher, &[7; 32]));
+        }
+        message
+    }
+
+    #[test]
+    fn a_final_frame_may_be_full() {
+        let key = Secret::filled(|_| Ok::<_, SealError>(())).unwrap();
+        let keyring = RawKeyring::new("test", "a", &key).unwrap();
+        for frames in [1, 2, 5] {
+            let message = full(&keyring, frames);
+            let sealed = Sealed::open(&message[..], &[&keyring], &EncryptionContext::new());
+            let sealed = sealed.unwrap();
+            assert_eq!(sealed.frames(), u64::from(frames));
+            let mut out = vec![0; 8 * frames as usize];
+            sealed.read_into(NonZeroUsize::MIN, &mut out).unwrap();
+            assert!(out.iter().all(|&byte| byte == b'x'));
+        }
+    }
+}
