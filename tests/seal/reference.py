@@ -67,8 +67,9 @@ def encrypt(
     *,
     context: Mapping[str, str],
     frame_length: int,
+    suite: Algorithm = SUITE,
 ) -> None:
-    """Encrypt a file, in the suite that is read here."""
+    """Encrypt a file, in the suite that is read here unless another is given."""
     client = aws_encryption_sdk.EncryptionSDKClient()
     with (
         path.open("rb") as plaintext,
@@ -77,7 +78,7 @@ def encrypt(
             mode="e",
             source=plaintext,
             key_provider=Keys.of(keys),
-            algorithm=SUITE,
+            algorithm=suite,
             encryption_context=dict(context),
             frame_length=frame_length,
         ) as encryptor,

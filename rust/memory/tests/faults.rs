@@ -108,7 +108,7 @@ fn does() {
         "overread" => read(address(&strict().allocate(64, "test").unwrap()).wrapping_add(64)),
         "underrun" => write(address(&strict().allocate(64, "test").unwrap()).wrapping_sub(1)),
         "far underrun" => {
-            write(address(&strict().allocate(64, "test").unwrap()).wrapping_sub(4000))
+            write(address(&strict().allocate(64, "test").unwrap()).wrapping_sub(4000));
         }
         "beneath" => write(address(&strict().allocate(64, "test").unwrap()).wrapping_sub(4096)),
         "write after free" => {

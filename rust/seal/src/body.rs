@@ -196,6 +196,22 @@ impl Frame {
         (prefix, self.before())
     }
 
+    /// Opens the frame whose ciphertext is `data`, in its place; `around` is the rest of it.
+    pub(crate) fn open_separate(
+        self,
+        cipher: &Cipher,
+        message_id: &[u8; ID_LENGTH],
+        around: &Around,
+        data: &mut [u8],
+    ) -> Result<(), SealError> {
+        let (expected, length) = self.prefix();
+        if around.prefix[..length] != expected[..length] {
+            return Err(self.misplaced(&around.prefix[..length]));
+        }
+        let aad = self.aad(message_id);
+        cipher.open_separate(self.iv(), aad.bytes(), data, around.tag)
+    }
+
     /// Opens the frame that `bytes` are; they are as long as [`whole`](Self::whole) says.
     pub(crate) fn open<'a>(
         self,
@@ -231,6 +247,20 @@ impl Frame {
             }
         };
         SealError::Malformed { reason }
+    }
+}
+
+/// What lies before and behind a frame's ciphertext.
+#[derive(Debug, Default)]
+pub(crate) struct Around {
+    prefix: [u8; BEFORE_FINAL],
+    tag: [u8; TAG_LENGTH],
+}
+
+impl Around {
+    /// Where the three parts of `frame` are read to, in their order.
+    pub(crate) fn parts<'a>(&'a mut self, frame: Frame, data: &'a mut [u8]) -> [&'a mut [u8]; 3] {
+        [&mut self.prefix[..frame.before()], data, &mut self.tag]
     }
 }
 
@@ -314,4 +344,64 @@ pub(crate) fn zeros(length: usize, what: &'static str) -> Result<Vec<u8>, SealEr
 /// Bytes of the longest frame.
 pub(crate) const fn longest(frame_length: u32) -> usize {
     BEFORE_FINAL + frame_length as usize + TAG_LENGTH
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn one_length_has_one_layout() {
+        let start = 100;
+        for frame_length in [1, 2, 7, 64] {
+            let mut lengths = std::collections::BTreeMap::new();
+            for plaintext in 0..300 {
+                let size = Layout::sealed_length(start, plaintext, frame_length).unwrap();
+                lengths.insert(size, plaintext);
+            }
+            for size in 0..=*lengths.last_key_value().unwrap().0 {
+                let found = Layout::of(start, size, frame_length);
+                match lengths.get(&size) {
+                    Some(&plaintext) => {
+                        let layout = found.unwrap();
+                        assert_eq!(layout.plaintext(), plaintext);
+                        let last = layout.place(layout.frames() - 1).unwrap();
+                        assert_eq!(last.offset + last.frame.whole() as u64, size);
+                        assert_eq!(last.frame.kind, Kind::Final);
+                        assert_eq!(layout.place(layout.frames()), None);
+                    }
+                    // The others may only be such whose final frame is full, as the format allows.
+                    None => match found {
+                        Ok(layout) => assert_eq!(layout.last, frame_length),
+                        Err(error) => assert_eq!(error.code(), "seal.truncated"),
+                    },
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn frames_are_counted_in_32_bits() {
+        let most = u64::from(u32::MAX);
+        assert_eq!(Layout::sealed_length(0, most, 1), None);
+        let size = Layout::sealed_length(0, most - 1, 1).unwrap();
+        let layout = Layout::of(0, size, 1).unwrap();
+        assert_eq!(layout.frames(), most);
+        assert_eq!(layout.place(most - 1).unwrap().frame.number, u32::MAX);
+        assert_eq!(layout.place(most - 2).unwrap().frame.number, u32::MAX - 1);
+        assert_eq!(
+            Layout::of(0, size + 33, 1).unwrap_err().code(),
+            "seal.limit"
+        );
+        assert!(Layout::of(0, u64::MAX, 16 << 20).is_err());
+        assert!(Layout::sealed_length(u64::MAX, 1, 16 << 20).is_none());
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_an_error() {
+        let error = zeros(isize::MAX.unsigned_abs(), "frames").unwrap_err();
+        assert_eq!(error.code(), "seal.no_memory");
+    }
 }

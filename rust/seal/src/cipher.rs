@@ -65,6 +65,24 @@ impl Cipher {
             .open_in_place(nonce, Aad::from(aad), data)
             .map_err(|_| SealError::Authentication)
     }
+
+    /// Decrypts `data`, whose tag lies elsewhere, in its place.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_separate(
+        &self,
+        iv: [u8; IV_LENGTH],
+        aad: &[u8],
+        data: &mut [u8],
+        tag: [u8; TAG_LENGTH],
+    ) -> Result<(), SealError> {
+        let nonce = Nonce::assume_unique_for_key(iv);
+        self.0
+            .open_in_place_separate_tag(nonce, Aad::from(aad), tag.into(), data, 0..)
+            .map(drop)
+            .map_err(|_| SealError::Authentication)
+    }
 }
 
 impl fmt::Debug for Cipher {

@@ -277,3 +277,70 @@ pub(crate) fn shown(text: &str) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_are_those_of_the_errors() {
+        let text = String::new;
+        let path = PathBuf::new;
+        let reason = "it is odd";
+        let errors = [
+            SealError::Authentication,
+            SealError::Cancelled,
+            SealError::Changed,
+            SealError::Context {
+                expected: text(),
+                found: text(),
+            },
+            SealError::ContextInvalid { reason: text() },
+            SealError::Cost { reason: text() },
+            SealError::io("read it", io::Error::from(io::ErrorKind::Other)),
+            SealError::KeyFile {
+                path: path(),
+                reason: text(),
+            },
+            SealError::KeyMalformed {
+                what: text(),
+                reason,
+            },
+            SealError::KeyName {
+                what: "name",
+                reason,
+            },
+            SealError::KeyPermissions {
+                path: path(),
+                reason: text(),
+            },
+            SealError::Length {
+                expected: 1,
+                found: 2,
+            },
+            SealError::Limit {
+                what: "a frame",
+                limit: text(),
+            },
+            SealError::Malformed { reason },
+            SealError::NoKey {
+                wanted: text(),
+                given: text(),
+            },
+            SealError::NoMemory { what: "frames" },
+            SealError::NotSealed,
+            SealError::Passphrase { reason },
+            SealError::Random,
+            SealError::Truncated {
+                place: "its header",
+            },
+            SealError::Unsupported { what: text() },
+        ];
+        assert_eq!(errors.each_ref().map(SealError::code), CODES);
+        assert!(CODES.is_sorted());
+        for error in errors {
+            assert!(!error.to_string().is_empty());
+            assert_ne!(error.to_string(), error.next_step());
+        }
+    }
+}

@@ -2,12 +2,13 @@
 
 use std::{
     fs::File,
+    io::IoSliceMut,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
     fs::FileType,
-    io::{Errno, pread},
+    io::{Errno, pread, preadv},
 };
 
 use crate::SealError;
@@ -25,6 +26,19 @@ pub trait ReadAt: Sync {
     /// # Errors
     /// [`SealError`]: `changed` where there is less, `io`.
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SealError>;
+
+    /// Fills three buffers with what lies at `offset`, one after the other.
+    ///
+    /// # Errors
+    /// As [`read_exact_at`](Self::read_exact_at).
+    fn read_parts_at(&self, offset: u64, parts: [&mut [u8]; 3]) -> Result<(), SealError> {
+        let mut position = offset;
+        for part in parts {
+            self.read_exact_at(position, part)?;
+            position += part.len() as u64;
+        }
+        Ok(())
+    }
 }
 
 impl ReadAt for OwnedFd {
@@ -35,6 +49,10 @@ impl ReadAt for OwnedFd {
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SealError> {
         read_exact_at(self.as_fd(), offset, buffer)
     }
+
+    fn read_parts_at(&self, offset: u64, parts: [&mut [u8]; 3]) -> Result<(), SealError> {
+        read_parts_at(self.as_fd(), offset, parts)
+    }
 }
 
 impl ReadAt for File {
@@ -44,6 +62,10 @@ impl ReadAt for File {
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), SealError> {
         read_exact_at(self.as_fd(), offset, buffer)
+    }
+
+    fn read_parts_at(&self, offset: u64, parts: [&mut [u8]; 3]) -> Result<(), SealError> {
+        read_parts_at(self.as_fd(), offset, parts)
     }
 }
 
@@ -80,6 +102,31 @@ fn read_exact_at(file: BorrowedFd<'_>, offset: u64, buffer: &mut [u8]) -> Result
             Err(Errno::INTR) => {}
             Err(errno) => return Err(SealError::io("read it", errno)),
         }
+    }
+    Ok(())
+}
+
+/// In one call where the kernel gives all of it at once, as it does for files that it has in memory.
+fn read_parts_at(
+    file: BorrowedFd<'_>,
+    offset: u64,
+    mut parts: [&mut [u8]; 3],
+) -> Result<(), SealError> {
+    let mut done = match preadv(
+        file,
+        &mut parts.each_mut().map(|part| IoSliceMut::new(part)),
+        offset,
+    ) {
+        Ok(done) => done,
+        Err(Errno::INTR) => 0,
+        Err(errno) => return Err(SealError::io("read it", errno)),
+    };
+    let mut position = offset;
+    for part in parts {
+        let already = done.min(part.len());
+        done -= already;
+        read_exact_at(file, position + already as u64, &mut part[already..])?;
+        position += part.len() as u64;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 
 use crate::{
     EncryptionContext, Header, Keyring, ReadAt, SealError,
-    body::{self, Layout},
+    body::{self, Around, Layout},
     cipher::{self, Cipher},
     keyring,
 };
@@ -125,8 +125,7 @@ impl<S: ReadAt> Sealed<S> {
         let place = self.layout.place(index).expect("a frame of the message");
         let bytes = &mut scratch.0[..place.frame.whole()];
         self.source.read_exact_at(place.offset, bytes)?;
-        // Borrowed for the whole function where it is returned: what failed is wiped by ring, which
-        // zeroes what it couldn't authenticate.
+        // What fails is zeros then: ring leaves nothing that it couldn't authenticate.
         place
             .frame
             .open(&self.cipher, &self.header.message_id, bytes)
@@ -167,31 +166,73 @@ impl<S: ReadAt> Sealed<S> {
     /// # Errors
     /// The first error of `take`, or as [`frame`](Self::frame): nothing that was made of the frames
     /// that came before may be used.
-    pub fn for_each_frame<E>(
+    pub fn for_each_frame<E: From<SealError> + Send>(
         &self,
         threads: NonZeroUsize,
         take: impl Fn(u64, &[u8]) -> Result<(), E> + Sync,
-    ) -> Result<(), E>
-    where
-        S: ReadAt,
-        E: From<SealError> + Send,
-    {
+    ) -> Result<(), E> {
         let next = AtomicU64::new(0);
+        self.side_by_side(threads, |stop| {
+            let mut scratch = self.scratch()?;
+            while !stop.load(Ordering::Relaxed) {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= self.frames() {
+                    break;
+                }
+                let offset = index * u64::from(self.layout.frame_length());
+                take(offset, self.frame(index, &mut scratch)?)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Decrypts everything into `out`, on `threads` threads at once (this one among them): each
+    /// frame is read to its place and decrypted there, so that nothing is copied besides.
+    ///
+    /// # Panics
+    /// Where `out` is not as long as the plaintext, [`length`](Self::length) bytes.
+    ///
+    /// # Errors
+    /// As [`frame`](Self::frame); `out` is zeros then.
+    pub fn read_into(&self, threads: NonZeroUsize, out: &mut [u8]) -> Result<(), SealError> {
+        assert_eq!(out.len() as u64, self.length(), "room for the plaintext");
+        // The final frame, if it is empty, has no place; it is authentic since the opening.
+        let next = Mutex::new((0..).zip(out.chunks_mut(self.layout.frame_length() as usize)));
+        let read = self.side_by_side(threads, |stop| {
+            while !stop.load(Ordering::Relaxed) {
+                let taken = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((index, data)) = taken else { break };
+                self.read_frame(index, data)?;
+            }
+            Ok(())
+        });
+        if read.is_err() {
+            out.zeroize();
+        }
+        read
+    }
+
+    /// Decrypts a frame in `data`, which has its length.
+    fn read_frame(&self, index: u64, data: &mut [u8]) -> Result<(), SealError> {
+        let place = self.layout.place(index).expect("a frame of the message");
+        let mut around = Around::default();
+        let parts = around.parts(place.frame, data);
+        self.source.read_parts_at(place.offset, parts)?;
+        let id = &self.header.message_id;
+        place.frame.open_separate(&self.cipher, id, &around, data)
+    }
+
+    /// Runs `work` in each of `threads` threads, or fewer where there is not so much to do, until
+    /// one of them fails.
+    fn side_by_side<E: Send>(
+        &self,
+        threads: NonZeroUsize,
+        work: impl Fn(&AtomicBool) -> Result<(), E> + Sync,
+    ) -> Result<(), E> {
         let stop = AtomicBool::new(false);
         let failed = Mutex::new(None);
         let work = || {
-            let all = || {
-                let mut scratch = self.scratch()?;
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= self.frames() || stop.load(Ordering::Relaxed) {
-                        return Ok(());
-                    }
-                    let plaintext = self.frame(index, &mut scratch)?;
-                    take(index * u64::from(self.layout.frame_length()), plaintext)?;
-                }
-            };
-            if let Err(error) = all() {
+            if let Err(error) = work(&stop) {
                 stop.store(true, Ordering::Relaxed);
                 let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                 failed.get_or_insert(error);
@@ -207,5 +248,57 @@ impl<S: ReadAt> Sealed<S> {
         });
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         failed.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{
+        RawKeyring, Secret,
+        body::{Draft, Frame, Kind},
+    };
+
+    /// A message of `frames`, each full, the last of which is marked as the final one.
+    fn full(keyring: &RawKeyring, frames: u32) -> Vec<u8> {
+        let key = Secret::filled(|_| Ok::<_, SealError>(())).unwrap();
+        let (cipher, commitment) = cipher::derive(&key, &[7; 32]);
+        let context = EncryptionContext::new();
+        let keys = vec![keyring.wrap(&key, &context).unwrap()];
+        let header = Header::new([7; 32], context, keys, 8, commitment, &cipher).unwrap();
+        let mut message = header.bytes();
+        let mut draft = Draft::new(8).unwrap();
+        for number in 1..=frames {
+            draft.plaintext().fill(b'x');
+            let kind = if number == frames {
+                Kind::Final
+            } else {
+                Kind::Regular
+            };
+            let frame = Frame {
+                number,
+                kind,
+                length: 8,
+            };
+            message.extend(draft.seal(frame, &cipher, &[7; 32]));
+        }
+        message
+    }
+
+    #[test]
+    fn a_final_frame_may_be_full() {
+        let key = Secret::filled(|_| Ok::<_, SealError>(())).unwrap();
+        let keyring = RawKeyring::new("test", "a", &key).unwrap();
+        for frames in [1, 2, 5] {
+            let message = full(&keyring, frames);
+            let sealed = Sealed::open(&message[..], &[&keyring], &EncryptionContext::new());
+            let sealed = sealed.unwrap();
+            assert_eq!(sealed.frames(), u64::from(frames));
+            let mut out = vec![0; 8 * frames as usize];
+            sealed.read_into(NonZeroUsize::MIN, &mut out).unwrap();
+            assert!(out.iter().all(|&byte| byte == b'x'));
+        }
     }
 }

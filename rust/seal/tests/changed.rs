@@ -148,6 +148,14 @@ fn nothing_of_a_frame_that_fails_is_given_out() {
         .read_at(FRAME as u64, &mut buffer, &mut scratch)
         .unwrap_err();
     assert_eq!(buffer, [0; 3 * FRAME]);
+    for threads in [1, 2] {
+        let mut out = vec![1; 3 * FRAME + 10];
+        let error = sealed
+            .read_into(support::threads(threads), &mut out)
+            .unwrap_err();
+        assert_eq!(error.code(), "seal.authentication");
+        assert_eq!(out, vec![0; 3 * FRAME + 10]);
+    }
 }
 
 #[test]
@@ -197,7 +205,20 @@ fn a_file_that_shrinks_while_it_is_read() {
     let opened = opened.unwrap();
     let mut scratch = opened.scratch().unwrap();
     opened.frame(2, &mut scratch).unwrap();
+    let mut out = vec![0; 3 * FRAME + 10];
+    opened.read_into(support::threads(2), &mut out).unwrap();
+    assert_eq!(out, plaintext(3 * FRAME + 10));
     file.set_len(sealed.len() as u64 / 2).unwrap();
     let error = opened.frame(2, &mut scratch).unwrap_err();
     assert_eq!(error.code(), "seal.changed");
+    let error = opened.read_into(support::threads(2), &mut out).unwrap_err();
+    assert_eq!(error.code(), "seal.changed");
+    assert_eq!(out, vec![0; 3 * FRAME + 10]);
+}
+
+#[test]
+fn what_is_no_file_is_not_read() {
+    let (pipe, _end) = rustix::pipe::pipe().unwrap();
+    let error = Sealed::open(pipe, &[&raw("a", 1)], &context()).unwrap_err();
+    assert_eq!(error.code(), "seal.io");
 }

@@ -77,6 +77,9 @@ pub fn open(sealed: &[u8], keyrings: &[&dyn Keyring]) -> Result<Vec<u8>, SealErr
         Ok::<_, SealError>(())
     })?;
     let whole = whole.into_inner().unwrap();
+    let mut out = vec![1; length];
+    sealed.read_into(threads(2), &mut out)?;
+    assert!(out == whole);
     let mut scratch = sealed.scratch()?;
     let mut piece = vec![0; length.min(1000)];
     for offset in [0, length / 3, length] {
