@@ -204,9 +204,10 @@ impl strongroom_seal::Keyring for Service {
         data_key: &Secret,
         context: &EncryptionContext,
     ) -> Result<EncryptedDataKey, SealError> {
+        let exposed = data_key.expose()?;
         let (info, wrapped) = self.call(|service| {
             let py = service.py();
-            let key = PyByteArray::new(py, data_key.expose());
+            let key = PyByteArray::new(py, &exposed);
             let wrapped = service
                 .call_method1("wrap", (&key, pairs(context)))?
                 .extract::<(Vec<u8>, Vec<u8>)>();

@@ -313,15 +313,15 @@ impl Draft {
         frame: Frame,
         cipher: &Cipher,
         message_id: &[u8; ID_LENGTH],
-    ) -> &[u8] {
+    ) -> Result<&[u8], SealError> {
         let end = BEFORE_FINAL + frame.length as usize;
         let aad = frame.aad(message_id);
-        let tag = cipher.seal(frame.iv(), aad.bytes(), &mut self.0[BEFORE_FINAL..end]);
+        let tag = cipher.seal(frame.iv(), aad.bytes(), &mut self.0[BEFORE_FINAL..end])?;
         self.0[end..end + TAG_LENGTH].copy_from_slice(&tag);
         let (prefix, length) = frame.prefix();
         let start = BEFORE_FINAL - length;
         self.0[start..BEFORE_FINAL].copy_from_slice(&prefix[..length]);
-        &self.0[start..end + TAG_LENGTH]
+        Ok(&self.0[start..end + TAG_LENGTH])
     }
 }
 

@@ -8,9 +8,12 @@ use ring::{
     error::Unspecified,
     hkdf,
 };
-use subtle::ConstantTimeEq;
+use strongroom_memory::{Guarded, equal};
 
-use crate::{SealError, secret::Secret};
+use crate::{
+    SealError,
+    secret::{self, Secret},
+};
 
 /// `AES_256_GCM_HKDF_SHA512_COMMIT_KEY`.
 pub(crate) const SUITE: u16 = 0x0478;
@@ -23,14 +26,18 @@ pub(crate) const ID_LENGTH: usize = 32;
 /// Bytes of the commitment to the key.
 pub(crate) const COMMITMENT_LENGTH: usize = 32;
 
-/// A key, expanded for encryption. Boxed: a move would leave a copy behind.
-pub(crate) struct Cipher(Box<LessSafeKey>);
+/// A key, expanded for encryption, in memory that is guarded and wiped. It is made on a stack that is
+/// wiped: ring leaves copies of it there.
+pub(crate) struct Cipher(Guarded<LessSafeKey>);
 
 impl Cipher {
     /// A cipher under `key` itself.
-    pub(crate) fn new(key: &Secret) -> Self {
-        let key = UnboundKey::new(&AES_256_GCM, key.expose()).expect("a key of 32 bytes");
-        Self(Box::new(LessSafeKey::new(key)))
+    pub(crate) fn new(key: &Secret) -> Result<Self, SealError> {
+        let key = key.expose()?;
+        let guarded = Guarded::new(&secret::arena()?, "cipher", || {
+            LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).expect("a key of 32 bytes"))
+        })?;
+        Ok(Self(guarded))
     }
 
     /// Encrypts `data` in its place.
@@ -39,15 +46,16 @@ impl Cipher {
         iv: [u8; IV_LENGTH],
         aad: &[u8],
         data: &mut [u8],
-    ) -> [u8; TAG_LENGTH] {
+    ) -> Result<[u8; TAG_LENGTH], SealError> {
         let nonce = Nonce::assume_unique_for_key(iv);
         let mut tag = [0; TAG_LENGTH];
         let made = self
             .0
+            .get()?
             .seal_in_place_separate_tag(nonce, Aad::from(aad), data)
             .expect("a frame is shorter than AES-GCM's limit");
         tag.copy_from_slice(made.as_ref());
-        tag
+        Ok(tag)
     }
 
     /// Decrypts, in its place, what lies before the tag at the end of `data`.
@@ -62,6 +70,7 @@ impl Cipher {
     ) -> Result<&'a mut [u8], SealError> {
         let nonce = Nonce::assume_unique_for_key(iv);
         self.0
+            .get()?
             .open_in_place(nonce, Aad::from(aad), data)
             .map_err(|_| SealError::Authentication)
     }
@@ -79,6 +88,7 @@ impl Cipher {
     ) -> Result<(), SealError> {
         let nonce = Nonce::assume_unique_for_key(iv);
         self.0
+            .get()?
             .open_in_place_separate_tag(nonce, Aad::from(aad), tag.into(), data, 0..)
             .map(drop)
             .map_err(|_| SealError::Authentication)
@@ -96,18 +106,21 @@ impl fmt::Debug for Cipher {
 pub(crate) fn derive(
     data_key: &Secret,
     message_id: &[u8; ID_LENGTH],
-) -> (Cipher, [u8; COMMITMENT_LENGTH]) {
-    let extracted = extract(message_id, data_key.expose());
-    let suite = SUITE.to_be_bytes();
-    let info = [&suite[..], b"DERIVEKEY"];
-    let expanded = extracted
-        .expand(&info, &AES_256_GCM)
-        .expect("32 bytes are less than HKDF's limit");
-    let cipher = Cipher(Box::new(LessSafeKey::new(UnboundKey::from(expanded))));
+) -> Result<(Cipher, [u8; COMMITMENT_LENGTH]), SealError> {
+    let data_key = data_key.expose()?;
     let mut commitment = [0; COMMITMENT_LENGTH];
-    expand(&extracted, &[b"COMMITKEY"], &mut commitment)
-        .expect("32 bytes are less than HKDF's limit");
-    (cipher, commitment)
+    let cipher = Guarded::new(&secret::arena()?, "message key", || {
+        let extracted = extract(message_id, &data_key);
+        let suite = SUITE.to_be_bytes();
+        let info = [&suite[..], b"DERIVEKEY"];
+        let expanded = extracted
+            .expand(&info, &AES_256_GCM)
+            .expect("32 bytes are less than HKDF's limit");
+        expand(&extracted, &[b"COMMITKEY"], &mut commitment)
+            .expect("32 bytes are less than HKDF's limit");
+        LessSafeKey::new(UnboundKey::from(expanded))
+    })?;
+    Ok((Cipher(cipher), commitment))
 }
 
 /// Holds a commitment to the one that was derived, in a time that doesn't depend on their bytes.
@@ -115,7 +128,7 @@ pub(crate) fn verify_commitment(
     derived: &[u8; COMMITMENT_LENGTH],
     found: &[u8; COMMITMENT_LENGTH],
 ) -> Result<(), SealError> {
-    if bool::from(derived.ct_eq(found)) {
+    if equal(derived, found) {
         return Ok(());
     }
     Err(SealError::Authentication)

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use strongroom_memory::ArenaError;
+
 /// Every code of [`SealError`].
 pub const CODES: &[&str] = &[
     "seal.authentication",
@@ -127,6 +129,9 @@ pub enum SealError {
         /// The limit, with its unit.
         limit: String,
     },
+    /// There is no memory that keys may lie in.
+    #[error(transparent)]
+    Memory(#[from] ArenaError),
     /// The message contradicts its format.
     #[error("it is no well-formed encrypted model: {reason}")]
     Malformed {
@@ -199,6 +204,7 @@ impl SealError {
             Self::KeyPermissions { .. } => "seal.key_permissions",
             Self::Length { .. } => "seal.length",
             Self::Limit { .. } => "seal.limit",
+            Self::Memory(error) => error.code(),
             Self::Malformed { .. } => "seal.malformed",
             Self::NoKey { .. } => "seal.no_key",
             Self::NoMemory { .. } => "seal.no_memory",
@@ -242,6 +248,7 @@ impl SealError {
             Self::Malformed { .. } | Self::Truncated { .. } => {
                 "get the file again from who sealed it"
             }
+            Self::Memory(error) => error.next_step(),
             Self::NoKey { .. } => "give one of the keys that it was sealed for",
             Self::NoMemory { .. } => "free memory, or raise the limits of this process",
             Self::NotSealed => "load it as a plain model, or name the file that was sealed",
@@ -298,6 +305,10 @@ mod tests {
             SealError::ContextInvalid { reason: text() },
             SealError::Cost { reason: text() },
             SealError::io("read it", io::Error::from(io::ErrorKind::Other)),
+            SealError::KernelKey {
+                description: text(),
+                reason: text(),
+            },
             SealError::KeyFile {
                 path: path(),
                 reason: text(),
@@ -331,6 +342,10 @@ mod tests {
             SealError::NotSealed,
             SealError::Passphrase { reason },
             SealError::Random,
+            SealError::Service {
+                service: text(),
+                reason: text(),
+            },
             SealError::Truncated {
                 place: "its header",
             },

@@ -49,7 +49,7 @@ impl Header {
             tag: [0; TAG_LENGTH],
         };
         header.authenticated = header.encode()?;
-        header.tag = cipher.seal([0; IV_LENGTH], &header.authenticated, &mut []);
+        header.tag = cipher.seal([0; IV_LENGTH], &header.authenticated, &mut [])?;
         Ok(header)
     }
 

@@ -31,5 +31,5 @@ pub use passphrase::{Cost, PASSPHRASE_NAMESPACE, PassphraseKeyring};
 pub use raw::RawKeyring;
 pub use read_at::ReadAt;
 pub use reader::{Scratch, Sealed};
-pub use secret::Secret;
+pub use secret::{Secret, key_backing};
 pub use writer::{Summary, Writer};

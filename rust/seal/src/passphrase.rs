@@ -205,11 +205,11 @@ impl PassphraseKeyring {
 
     fn keyring(&self, derivation: &Derivation) -> Result<RawKeyring, SealError> {
         let key = derivation.derive(&self.passphrase)?;
-        Ok(RawKeyring::of(
+        RawKeyring::of(
             PASSPHRASE_NAMESPACE.to_owned(),
             derivation.to_string(),
             &key,
-        ))
+        )
     }
 }
 

@@ -58,16 +58,16 @@ impl RawKeyring {
                 reason: "what begins with aws-kms is a service's",
             });
         }
-        Ok(Self::of(namespace, name, key))
+        Self::of(namespace, name, key)
     }
 
     /// A keyring whose names are known to be good.
-    pub(crate) fn of(namespace: String, name: String, key: &Secret) -> Self {
-        Self {
+    pub(crate) fn of(namespace: String, name: String, key: &Secret) -> Result<Self, SealError> {
+        Ok(Self {
             namespace,
             name,
-            cipher: Cipher::new(key),
-        }
+            cipher: Cipher::new(key)?,
+        })
     }
 
     /// Whether `key` says that it is under this keyring's key.
@@ -77,13 +77,15 @@ impl RawKeyring {
 
     fn open(&self, key: &EncryptedDataKey, aad: &[u8]) -> Result<Secret, SealError> {
         let iv = key.info()[key.info().len() - IV_LENGTH..].try_into();
-        let (Ok(iv), Ok(mut sealed)) = (
+        let (Ok(iv), Ok(sealed)) = (
             iv,
             <[u8; KEY_LENGTH + TAG_LENGTH]>::try_from(key.ciphertext()),
         ) else {
             return Err(SealError::Authentication);
         };
         Secret::filled(|bytes| {
+            // Where it is decrypted: on the stack that is wiped.
+            let mut sealed = sealed;
             let opened = self.cipher.open(iv, aad, &mut sealed)?;
             bytes.copy_from_slice(opened);
             zeroize::Zeroize::zeroize(opened);
@@ -107,8 +109,8 @@ impl Keyring for RawKeyring {
             .fill(&mut iv)
             .map_err(|_| SealError::Random)?;
         let mut sealed = Vec::with_capacity(KEY_LENGTH + TAG_LENGTH);
-        sealed.extend(data_key.expose());
-        let tag = self.cipher.seal(iv, &context.to_bytes(), &mut sealed);
+        sealed.extend(&*data_key.expose()?);
+        let tag = self.cipher.seal(iv, &context.to_bytes(), &mut sealed)?;
         sealed.extend(tag);
         let info = [self.name.as_bytes(), &LENGTHS, &iv].concat();
         EncryptedDataKey::new(self.namespace.clone(), info, sealed)

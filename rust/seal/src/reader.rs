@@ -62,7 +62,7 @@ impl<S: ReadAt> Sealed<S> {
         let header = Header::read(&source)?;
         let layout = Layout::of(header.length(), size, header.frame_length())?;
         let data_key = keyring::unwrap(keyrings, header.data_keys(), header.context())?;
-        let (cipher, commitment) = cipher::derive(&data_key, &header.message_id);
+        let (cipher, commitment) = cipher::derive(&data_key, &header.message_id)?;
         cipher::verify_commitment(&commitment, &header.commitment)?;
         header.verify(&cipher)?;
         header.context().verify(expected)?;
@@ -264,7 +264,7 @@ mod tests {
     /// A message of `frames`, each full, the last of which is marked as the final one.
     fn full(keyring: &RawKeyring, frames: u32) -> Vec<u8> {
         let key = Secret::filled(|_| Ok::<_, SealError>(())).unwrap();
-        let (cipher, commitment) = cipher::derive(&key, &[7; 32]);
+        let (cipher, commitment) = cipher::derive(&key, &[7; 32]).unwrap();
         let context = EncryptionContext::new();
         let keys = vec![keyring.wrap(&key, &context).unwrap()];
         let header = Header::new([7; 32], context, keys, 8, commitment, &cipher).unwrap();
@@ -282,7 +282,7 @@ mod tests {
                 kind,
                 length: 8,
             };
-            message.extend(draft.seal(frame, &cipher, &[7; 32]));
+            message.extend(draft.seal(frame, &cipher, &[7; 32]).unwrap());
         }
         message
     }

@@ -1,19 +1,61 @@
-//! Key material: the one type that holds it.
+//! Key material: the one type that holds it, and the arena that it lives in.
 
-use std::fmt;
+use std::{
+    fmt,
+    ops::Deref,
+    process,
+    sync::{Mutex, PoisonError},
+};
 
 use ring::rand::{SecureRandom, SystemRandom};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use strongroom_memory::{
+    Arena, ArenaError, SecretKey,
+    arena::{Backing, Fallback, Options},
+    wiped_stack,
+};
 
 use crate::SealError;
+
+/// Most bytes of all keys together, with their schedules: some thousand keys.
+const MOST_KEYS: usize = 4 << 20;
+
+/// The arena of this process's keys: memory that the kernel itself can't read, where it has such.
+///
+/// # Errors
+/// [`SealError`]: `memory.*`, `arena.*`.
+pub(crate) fn arena() -> Result<Arena, SealError> {
+    // A forked child has none of its parent's secret memory.
+    static ARENA: Mutex<Option<(u32, Arena)>> = Mutex::new(None);
+    let mut kept = ARENA.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*kept {
+        Some((owner, arena)) if *owner == process::id() => Ok(arena.clone()),
+        _ => {
+            let arena = Arena::new(Options {
+                max_bytes: MOST_KEYS,
+                max_age: None,
+                backing: Backing::Secret,
+                fallback: Fallback::Report,
+            })?;
+            *kept = Some((process::id(), arena.clone()));
+            Ok(arena)
+        }
+    }
+}
+
+/// What holds the pages of keys on this machine, as far as its limit on locked memory goes.
+///
+/// # Errors
+/// [`SealError`]: `memory.*`, `arena.*`.
+pub fn key_backing() -> Result<Backing, SealError> {
+    Ok(Secret::filled(|_| Ok::<_, SealError>(()))?.0.backing())
+}
 
 /// Bytes of every key: AES-256.
 pub(crate) const KEY_LENGTH: usize = 32;
 
-/// A data key or a wrapping key. It lies in one place on the heap until it is dropped, which wipes
-/// it, and is printed as nothing but its kind.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub struct Secret(Box<[u8; KEY_LENGTH]>);
+/// A data key or a wrapping key. It lies in one place, in memory that is guarded and wiped, until it
+/// is dropped, and is printed as nothing but its kind.
+pub struct Secret(SecretKey);
 
 impl Secret {
     /// A new key of the system's random numbers.
@@ -21,15 +63,24 @@ impl Secret {
         Self::filled(|bytes| random.fill(bytes).map_err(|_| SealError::Random))
     }
 
-    /// A key that `fill` writes in its place; nothing else is left of it. A key that `fill` fails
-    /// to write is wiped.
+    /// A key that `fill` writes in its place, on a stack that is wiped; nothing else is left of it. A
+    /// key that `fill` fails to write is wiped.
     ///
     /// # Errors
-    /// What `fill` answers.
-    pub fn filled<E>(fill: impl FnOnce(&mut [u8; KEY_LENGTH]) -> Result<(), E>) -> Result<Self, E> {
-        let mut secret = Self(Box::new([0; KEY_LENGTH]));
-        fill(&mut secret.0)?;
-        Ok(secret)
+    /// What `fill` answers; [`SealError`]: `memory.*`, `arena.*`.
+    pub fn filled<E: From<SealError>>(
+        fill: impl FnOnce(&mut [u8; KEY_LENGTH]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        SecretKey::new(&arena()?, "key", |bytes| {
+            wiped_stack(|| fill(bytes).map_err(Filling::Own))
+                .map_err(Filling::Arena)
+                .flatten()
+        })
+        .map(Self)
+        .map_err(|failed| match failed {
+            Filling::Own(error) => error,
+            Filling::Arena(error) => SealError::from(error).into(),
+        })
     }
 
     /// A key from 64 hexadecimal digits in either case, as an environment variable has it; `what`
@@ -57,8 +108,24 @@ impl Secret {
     }
 
     /// The bytes, for the cipher, the key derivation, and a service that wraps them.
-    pub fn expose(&self) -> &[u8; KEY_LENGTH] {
-        &self.0
+    /// Whoever copies them answers for the copy.
+    ///
+    /// # Errors
+    /// [`SealError`]: `arena.forked` in a forked child.
+    pub fn expose(&self) -> Result<impl Deref<Target = [u8]>, SealError> {
+        Ok(self.0.expose()?)
+    }
+}
+
+/// Why a key wasn't written.
+enum Filling<E> {
+    Own(E),
+    Arena(ArenaError),
+}
+
+impl<E> From<ArenaError> for Filling<E> {
+    fn from(error: ArenaError) -> Self {
+        Self::Arena(error)
     }
 }
 

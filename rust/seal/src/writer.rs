@@ -67,7 +67,7 @@ impl Writer {
             .iter()
             .map(|keyring| keyring.wrap(&data_key, context))
             .collect::<Result<_, _>>()?;
-        let (cipher, commitment) = cipher::derive(&data_key, &message_id);
+        let (cipher, commitment) = cipher::derive(&data_key, &message_id)?;
         let header = Header::new(
             message_id,
             context.clone(),
@@ -184,7 +184,7 @@ impl Writer {
                 }
             };
             let draft = draft.as_mut().expect("made for the first frame");
-            let sealed = draft.seal(frame, &self.cipher, &self.header.message_id);
+            let sealed = draft.seal(frame, &self.cipher, &self.header.message_id)?;
             let turn = outgoing.take(index, |(put, total)| {
                 put(sealed)?;
                 *total += sealed.len() as u64;
