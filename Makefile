@@ -26,6 +26,8 @@ host_flags := --locked
 # What cargo doesn't bring and PyPI doesn't have; compiled into .venv where the machine has none.
 install_deny := cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-deny@0.20.2
 install_nextest := cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-nextest@0.9.151
+# Python's tests share the cores: one process each, of at most four; a router of theirs computes on one.
+side_by_side := --numprocesses auto --maxprocesses 4 --dist worksteal
 export STRONGROOM_WORKER_EXECUTABLE := $(CURDIR)/target/worker/avx2/x86_64-unknown-linux-gnu/worker/strongroom-worker
 
 .PHONY: help
@@ -77,15 +79,19 @@ demo: $(venv)/.built ## Load a checked model into the sandbox and ask it PROMPT
 demo: export PROMPT := $(PROMPT)
 
 .PHONY: test
-test: lint test-rust test-python ## Everything: lint, types, Rust and Python tests
+test: $(venv)/.built ## Everything: lint, types, Rust and Python tests
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint
+	@$(MAKE) --no-print-directory --jobs 1 test-rust test-python
 
-.PHONY: lint
-lint: $(venv)/.built
+.PHONY: lint lint-rust lint-python
+lint: lint-rust lint-python
+lint-rust: $(venv)/.built
 	cargo fmt --all --check
 	STRONGROOM_WORKER=skip cargo clippy $(host_flags) --features strongroom-python/panic-probe --all-targets -- -D warnings
 	cargo clippy $(worker_config) $(worker_flags) $(worker_crates) --all-targets -- -D warnings
 	$(install_deny)
 	cargo deny --log-level error check bans licenses sources
+lint-python: $(venv)/.built
 	ruff check .
 	ruff format --check .
 	mypy python/strongroom tests benches demo
@@ -102,7 +108,7 @@ test-rust: $(venv)/.built
 .PHONY: test-python
 test-python: $(venv)/.built
 	cargo build $(host_flags) --quiet -p strongroom-specimen --bins
-	STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))" $(venv)/bin/python -m pytest
+	STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))" $(venv)/bin/python -m pytest $(side_by_side)
 
 .PHONY: bench
 bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core.json, and with PUBLISH=1 the README's table

@@ -25,11 +25,7 @@ os.environ.pop("STRONGROOM_CONFIG", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "last: runs after every other test")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    config.pluginmanager.register(codes.Ledger(config))
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,24 @@
-"""Every stable code is raised by a test: by one of these, or by the test of its crate that is named here."""
+"""Every stable code is raised by a test: by one in Python, or by the one of its crate that is named."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from strongroom.errors import codes
-from tests.codes import RAISED
+from tests.codes import NEVER_RAISED, RAISED_IN_RUST
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parent.parent
+CONFTEST = """
+import pytest
+from tests.codes import Ledger, watch
 
-RAISED_IN_RUST = {
-    "fetch.encoding": "rust/fetch/tests/downloads.rs",
-    "fetch.incomplete": "rust/fetch/tests/downloads.rs",
-    "fetch.no_space": "rust/fetch/tests/processes.rs",
-    "fetch.overlong": "rust/fetch/tests/downloads.rs",
-    "fetch.pin": "rust/fetch/tests/hosts.rs",
-    "fetch.protocol": "rust/fetch/tests/downloads.rs",
-    "fetch.redirect": "rust/fetch/tests/hosts.rs",
-    "fetch.resolve": "rust/fetch/tests/hosts.rs",
-    "fetch.timeout": "rust/fetch/tests/downloads.rs",
-    "fetch.too_slow": "rust/fetch/tests/downloads.rs",
-    "gguf.header_length": "rust/gguf/tests/hostile.rs",
-    "sandbox.landlock_absent": "rust/sandbox/src/machine.rs",
-    "sandbox.rlimits_absent": "rust/sandbox/src/machine.rs",
-    "sandbox.seccomp_absent": "rust/sandbox/src/machine.rs",
-    "sandbox.swap_present": "rust/sandbox/src/machine.rs",
-    "seal.changed": "rust/seal/tests/changed.rs",
-    "seal.io": "rust/seal/tests/changed.rs",
-    "seal.length": "rust/seal/tests/round_trip.rs",
-    "seal.no_memory": "rust/seal/src/body.rs",
-    "certificate.authority": "rust/verify/tests/manifest/certificates.rs",
-    "certificate.critical_extension": "rust/verify/tests/manifest/certificates.rs",
-    "certificate.key_usage": "rust/verify/tests/manifest/certificates.rs",
-    "certificate.path_length": "rust/verify/tests/manifest/certificates.rs",
-    "manifest.file_changed": "rust/verify/src/manifest/tree.rs",
-    "manifest.file_special": "rust/verify/tests/manifest/trees.rs",
-    "manifest.unreadable": "rust/verify/src/manifest/tree.rs",
-}
-"""Codes of headers too large to write here, of hosts that lie, and of machines other than this one."""
+watch()
 
-NEVER_RAISED = {"request.decode_failed"}
-"""llama.cpp fails to decode only in states that the engine never brings it into."""
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Ledger(config))
+"""
 
 
 def test_the_crates_tests_name_their_codes() -> None:
@@ -54,16 +32,47 @@ def test_the_exceptions_are_codes() -> None:
     assert RAISED_IN_RUST.keys() | NEVER_RAISED <= set(codes())
 
 
-@pytest.mark.last
-def test_every_code_was_raised_by_a_test(request: pytest.FixtureRequest) -> None:
-    config = request.config
-    narrowed = config.option.keyword or config.option.markexpr or config.args_source.name == "ARGS"
-    if narrowed or request.session.testsfailed:
-        pytest.skip("not every test ran, or not every one passed")
-    assert set(codes()) - RAISED - RAISED_IN_RUST.keys() - NEVER_RAISED == set()
+def run_of_two(folder: Path, raised: list[str], *options: str) -> subprocess.CompletedProcess[str]:
+    """Run two tests that raise half of the codes each."""
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "pytest.ini").write_text("[pytest]\ntestpaths = .\n")
+    for number in (0, 1):
+        (folder / f"test_{number}.py").write_text(
+            "from strongroom import StrongroomError\n\n"
+            f"def test_{number}() -> None:\n"
+            f"    for code in {raised[number::2]}:\n"
+            "        StrongroomError(code, 'on purpose', 'go on')\n"
+        )
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:asyncio", *options],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
-@pytest.mark.last
-def test_no_test_raised_a_code_that_is_not_listed() -> None:
-    examples = {"gguf.example", "worker.example"}
-    assert RAISED - examples <= set(codes())
+ELSEWHERE = sorted(RAISED_IN_RUST.keys() | NEVER_RAISED)
+HERE = sorted(set(codes()) - set(ELSEWHERE))
+
+
+@pytest.mark.parametrize(
+    ("raised", "options", "faults"),
+    [
+        (HERE, ["-n", "2"], []),
+        (HERE[1:], ["-n", "2"], [f"{HERE[0]} is raised by no test"]),
+        (HERE[:-1], [], [f"{HERE[-1]} is raised by no test"]),
+        (HERE[:-1], ["-k", "test"], []),
+        ([*HERE, "source.invented"], ["-n", "2"], ["source.invented is raised and not listed"]),
+    ],
+)
+def test_a_run_of_all_tests_raises_every_code(
+    raised: list[str], options: list[str], faults: list[str], tmp_path: Path
+) -> None:
+    done = run_of_two(tmp_path, raised, *options)
+    assert "2 passed" in done.stdout, done.stdout
+    told = [line.removeprefix("FAILED ") for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    assert told == faults
+    assert done.returncode == bool(faults)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 from strongroom import Settings
 from tests.conftest import ROOT, Model
@@ -84,6 +85,13 @@ def test_the_settings_in_python_are_sound(code: str) -> None:
     names: dict[str, object] = {}
     exec(code, names)  # noqa: S102 - the README's own
     assert isinstance(names["settings"], Settings)
+
+
+def test_the_toolchain_named_is_the_one_that_is_demanded() -> None:
+    demanded = tomlkit.parse((ROOT / "Cargo.toml").read_text()).unwrap()["workspace"]["package"][
+        "rust-version"
+    ]
+    assert f"(https://rustup.rs) of {demanded} or newer" in README.replace("\n", " ")
 
 
 def test_every_target_named_exists() -> None:

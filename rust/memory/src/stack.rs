@@ -2,7 +2,7 @@
 //!
 //! Cryptographic code leaves copies of keys in stack frames that nobody overwrites: making and dropping
 //! one AES key of ring leaves several copies of its schedule. What handles keys runs on a stack of its
-//! own, which is all zeros again before anything else goes on.
+//! own, which is all zeros again before anything else goes on, as the vector registers are.
 
 use std::{
     cell::Cell,
@@ -10,7 +10,10 @@ use std::{
     thread,
 };
 
-use crate::arena::{ArenaError, Backing, Layout, Mapped, Process, wipe};
+use crate::{
+    arena::{ArenaError, Backing, Layout, Mapped, Process, wipe},
+    registers::wipe_registers,
+};
 
 /// Bytes of the stack: what ring needs several times over, and a panic with its backtrace.
 const SIZE: usize = 128 << 10;
@@ -89,7 +92,11 @@ pub fn wiped_stack<R>(work: impl FnOnce() -> R) -> Result<R, ArenaError> {
     };
     let start = mapped.start.as_ptr().wrapping_add(mapped.layout.offset(0));
     let done = {
-        let work = || panic::catch_unwind(AssertUnwindSafe(work));
+        let work = || {
+            let done = panic::catch_unwind(AssertUnwindSafe(work));
+            wipe_registers();
+            done
+        };
         // SAFETY: `SIZE` bytes are mapped from `start`, whole pages, between pages that fault; nobody
         // else runs on them, as `stack` was taken; no panic leaves the closure.
         unsafe { psm::on_stack(start, SIZE, work) }

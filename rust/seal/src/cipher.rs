@@ -8,7 +8,7 @@ use ring::{
     error::Unspecified,
     hkdf,
 };
-use strongroom_memory::{Guarded, equal};
+use strongroom_memory::{Guarded, equal, wipe_registers};
 
 use crate::{
     SealError,
@@ -47,6 +47,7 @@ impl Cipher {
         aad: &[u8],
         data: &mut [u8],
     ) -> Result<[u8; TAG_LENGTH], SealError> {
+        let _after = Registers;
         let nonce = Nonce::assume_unique_for_key(iv);
         let mut tag = [0; TAG_LENGTH];
         let made = self
@@ -68,6 +69,7 @@ impl Cipher {
         aad: &[u8],
         data: &'a mut [u8],
     ) -> Result<&'a mut [u8], SealError> {
+        let _after = Registers;
         let nonce = Nonce::assume_unique_for_key(iv);
         self.0
             .get()?
@@ -86,12 +88,22 @@ impl Cipher {
         data: &mut [u8],
         tag: [u8; TAG_LENGTH],
     ) -> Result<(), SealError> {
+        let _after = Registers;
         let nonce = Nonce::assume_unique_for_key(iv);
         self.0
             .get()?
             .open_in_place_separate_tag(nonce, Aad::from(aad), tag.into(), data, 0..)
             .map(drop)
             .map_err(|_| SealError::Authentication)
+    }
+}
+
+/// Clears the vector registers when the cipher is done: round keys are left in them.
+struct Registers;
+
+impl Drop for Registers {
+    fn drop(&mut self) {
+        wipe_registers();
     }
 }
 

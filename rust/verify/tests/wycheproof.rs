@@ -124,7 +124,11 @@ fn rsa(pem: &str, scheme: Scheme, hash: Algorithm, message: &[u8], signature: &[
     // A signature's file takes either padding, and says which it found: nothing else than the two
     // is ever accepted. What isn't PSS costs hundreds of tries, so the shortest keys show it.
     if key.kind() == (Kind::Rsa { bits: 2048 }) {
-        let word = match (fits(Scheme::RsaPkcs1), fits(Scheme::RsaPss)) {
+        let both = match scheme {
+            Scheme::RsaPkcs1 => (accepted, fits(Scheme::RsaPss)),
+            _ => (fits(Scheme::RsaPkcs1), accepted),
+        };
+        let word = match both {
             (true, false) => Some("RSASSA-PKCS1-v1_5"),
             (false, true) => Some("RSASSA-PSS"),
             (false, false) => None,
