@@ -18,6 +18,7 @@ use crate::{
     gguf::Header,
     manifest::{Manifest, ManifestEvidence},
     proof::{Files, Listed, Trusted},
+    side_file::Given,
     signature::{self, Evidence},
 };
 
@@ -62,7 +63,7 @@ impl Image {
         path: PathBuf,
         checksum: Option<&Bound<'_, PyString>>,
         danger_unverified: bool,
-        signature: Option<PathBuf>,
+        signature: Option<Given>,
         public_key: Option<PathBuf>,
         hash: Option<&str>,
         allow_architectures: Vec<String>,
@@ -102,9 +103,10 @@ impl Image {
             ));
         }
         let files = Files { path, parts };
+        let mut signature = signature;
         let claims = files
             .signed()
-            .map(|file| signature::Claim::new(file, signature.clone(), public_key.clone(), hash))
+            .map(|file| signature::Claim::new(file, signature.take(), public_key.clone(), hash))
             .collect::<Result<Vec<_>, _>>()?;
         let policy = Policy {
             allow_architectures,

@@ -12,6 +12,7 @@ compile_error!("a panic must not end the process that imports this module: let i
 mod arguments;
 mod detach;
 mod doctor;
+mod download;
 mod errors;
 mod fetch;
 mod gguf;
@@ -25,6 +26,7 @@ mod panic_probe;
 mod parts;
 mod passphrase;
 mod proof;
+mod side_file;
 mod signature;
 mod signing;
 mod stream;
@@ -44,12 +46,13 @@ mod _core {
     use crate::{
         doctor::{Capability, doctor, rehearse},
         errors::error_codes,
-        fetch::{Fetched, Sources, fetch, local_path, owner_of},
+        fetch::{Fetched, Sources, assemble, fetch, local_path, name_in_manifest, owner_of},
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,
         inspect::{Inspection, inspect},
         manifest::{Manifest, ManifestEvidence, sign_manifest, verify_manifest},
         model::{Layer, Model},
+        side_file::{SideFile, read_side_file},
         signature::{Evidence, verify_file},
         signing::{generate_key, sign_file},
         stream::{Began, Finished, Piece, Stream},
