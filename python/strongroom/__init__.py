@@ -82,7 +82,6 @@ if TYPE_CHECKING:
     __version__: str
     from strongroom._core import (
         Capability,
-        Fetched,
         Finding,
         Header,
         Inspection,
@@ -117,7 +116,7 @@ if TYPE_CHECKING:
     )
     from strongroom.messages import Message, MessageDict, Prompt, Role
     from strongroom.models.evidence import Evidence
-    from strongroom.models.fetching import fetch
+    from strongroom.models.fetching import Fetched, fetch
     from strongroom.models.inspection import inspect
     from strongroom.models.listed import SignedManifest
     from strongroom.models.manifest import ManifestEvidence, sign_manifest, verify_manifest
@@ -217,7 +216,7 @@ _WHERE = {
     "Completion": "strongroom.results",
     "Evidence": "strongroom.models.evidence",
     "FetchError": "strongroom.errors",
-    "Fetched": "strongroom._core",
+    "Fetched": "strongroom.models.fetching",
     "Finding": "strongroom._core",
     "FinishReason": "strongroom.results",
     "Header": "strongroom._core",

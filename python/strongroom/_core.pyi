@@ -26,11 +26,13 @@ __all__ = [
     "Model",
     "Piece",
     "SealedHeader",
+    "SideFile",
     "Sources",
     "SpecialToken",
     "Stream",
     "Tokenizer",
     "__version__",
+    "assemble",
     "doctor",
     "error_codes",
     "export_sealed",
@@ -38,8 +40,10 @@ __all__ = [
     "generate_key",
     "inspect",
     "local_path",
+    "name_in_manifest",
     "open_sealed",
     "owner_of",
+    "read_side_file",
     "rehearse",
     "reseal",
     "seal_file",
@@ -61,10 +65,14 @@ def error_codes() -> list[str]:
 def inspect(
     path: str,
     *,
+    parts: Sequence[str] = (),
     allow_architectures: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Inspection:
     """Digest and preflight of a file, in constant memory, without handing one byte to C++.
+
+    `parts` are the paths of all parts of a split model, in their order: preflight is of the file that they
+    make, and the digest that of their digests.
 
     A file that preflight refuses is no error here: `Inspection.refusal` says why.
     `progress(done, total)` is called with bytes, in this thread, at most every few MiB; what it
@@ -93,19 +101,55 @@ def fetch(
     sources: Sources,
     cache: str,
     checksum: str | None,
+    signature: str | SideFile | None = None,
+    public_key: str | None = None,
+    hash: str | None = None,
+    manifest: Manifest | None = None,
+    manifest_name: str | None = None,
     danger_unverified: bool = False,
     recheck: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fetched:
     """Gets a source on a host into the directory `cache`, or finds it there.
 
-    The file has its name only when it is whole and has the digest `checksum`. Without `recheck`, one
-    that is there already under its SHA-256 isn't hashed again: its loading does that. `progress(done,
-    total)` is called with bytes, in this thread, about ten times a second; `total` is 0 where it isn't
-    known, or while another process downloads; what it raises ends the download and is raised.
+    The file has its name only when it is whole and everything that is given holds: the digest `checksum`;
+    `signature`, by the owner of `public_key`; `manifest`, which has to list it as `manifest_name`. One that
+    is there already, of the digest or signed, is found and no host asked; without `recheck` it isn't even
+    hashed again: its loading does that. `progress(done, total)` is called with bytes, in this thread, about
+    ten times a second; `total` is 0 where it isn't known, or while another process downloads; what it
+    raises ends the download and is raised.
 
-    Raises FetchError, ChecksumError; TrustError (`trust.no_proof`) without a checksum, unless
-    `danger_unverified`.
+    Raises FetchError, ChecksumError, SignatureError, SigningKeyError, ManifestError, SourceError,
+    OptionError; TrustError (`trust.no_proof`) where nothing is given, unless `danger_unverified`.
+    """
+
+def read_side_file(
+    reference: str,
+    *,
+    kind: str,
+    sources: Sources,
+    progress: Callable[[int, int], None] | None = None,
+) -> SideFile:
+    """Reads a small file of a host into memory: a `signature` or a `manifest`, of no more bytes than one has.
+
+    Raises FetchError (`fetch.side_file` where it has more), OptionError.
+    """
+
+def name_in_manifest(reference: str, *, manifest: str | None = None) -> str:
+    """The name that a signed manifest has for a source on a host; `manifest` is where it is, if on one too.
+
+    Its path from the manifest's folder; of a manifest that is elsewhere the path in the repository of
+    `hf://`, or the last part of the URL.
+
+    Raises FetchError (`fetch.reference`), OptionError.
+    """
+
+def assemble(files: Sequence[tuple[str, str]], *, cache: str) -> str:
+    """Gives the files of a model in parts their names beside each other; returns the path of the first.
+
+    The names come with the SHA-256 digests under which the cache has the files.
+
+    Raises FetchError, ChecksumError.
     """
 
 def verify_manifest(
@@ -161,7 +205,7 @@ class Manifest:
 
     def __new__(
         cls,
-        path: str,
+        path: str | SideFile,
         *,
         public_key: str | None = None,
         certificates: Sequence[str] = (),
@@ -170,7 +214,7 @@ class Manifest:
         trusted_root: str | None = None,
         now: int | None = None,
     ) -> Self:
-        """Reads and verifies the signed manifest at `path`; no file that it lists is opened.
+        """Reads and verifies a signed manifest, at a path or sent by a host; no file that it lists is opened.
 
         Whom to trust is as for `verify_manifest`.
 
@@ -327,6 +371,14 @@ class Evidence:
     def rule(self) -> str: ...
 
 @final
+class SideFile:
+    """A signature or a manifest that a host sent. Nothing proves it: it is what proves."""
+
+    @property
+    def source(self) -> str:
+        """Where it is from, without a query."""
+
+@final
 class Sources:
     """Which hosts may be asked, and what they have to show."""
 
@@ -360,10 +412,13 @@ class Fetched:
         """Bytes."""
     @property
     def verified(self) -> bool:
-        """Whether a checksum was given and matched."""
+        """Whether something was given that proves it, and held."""
     @property
     def cached(self) -> bool:
         """Whether it was there already, or another process fetched it meanwhile."""
+    @property
+    def evidence(self) -> Evidence | None:
+        """Who signed it, where a signature was given and is not left to the loading."""
 
 @final
 class Finding:
@@ -438,10 +493,13 @@ class Inspection:
 
     @property
     def digest(self) -> str:
-        """`sha256:` and 64 hexadecimal digits, of the whole file."""
+        """`sha256:` and 64 hexadecimal digits, of the whole file; of parts, of their digests."""
+    @property
+    def part_digests(self) -> list[str]:
+        """The same of each part, of a model in parts."""
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Bytes, of all parts."""
     @property
     def header(self) -> Header | None:
         """None where preflight refuses."""
@@ -462,7 +520,7 @@ class Image:
         *,
         checksum: str | None,
         danger_unverified: bool = False,
-        signature: str | None = None,
+        signature: str | SideFile | None = None,
         public_key: str | None = None,
         hash: str | None = None,
         allow_architectures: Sequence[str] = (),

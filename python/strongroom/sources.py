@@ -75,13 +75,13 @@ class Sources(Options):
         hosts: Sequence[str] = (),
         organisations: Sequence[str] = (),
         *,
-        max_size: str | int | None = None,
+        max_size: int | None = None,
     ) -> _core.Sources:
         """Return them, and more of them, as the core takes them; the certificates are read anew.
 
-        `max_size` is another bound on one file.
+        `max_size` is another bound on one file, in bytes.
         """
-        sizes = [self.max_size] if max_size is None else [self.max_size, max_size]
+        largest = bytes_of("max_size", self.max_size)
         return _core.Sources(
             hosts=[*self.hosts, *hosts],
             hf_organisations=[*self.hf_organisations, *organisations],
@@ -91,5 +91,5 @@ class Sources(Options):
             danger_allow_addresses=[
                 (host, list(networks)) for host, networks in self.danger_allow_addresses.items()
             ],
-            max_size=min(bytes_of("max_size", size) for size in sizes),
+            max_size=largest if max_size is None else min(largest, max_size),
         )

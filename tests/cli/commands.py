@@ -1,9 +1,10 @@
 """Running `strongroom` as a process of its own, with pipes or at a terminal."""
 
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pexpect
@@ -14,11 +15,19 @@ COMMAND = [sys.executable, "-m", "strongroom"]
 
 
 def strongroom(
-    *arguments: str | bytes | Path, stdin: bytes = b"", timeout: float = 120
+    *arguments: str | bytes | Path,
+    stdin: bytes = b"",
+    timeout: float = 120,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command with pipes; the codes of its errors count as raised."""
     run = subprocess.run(
-        [*COMMAND, *arguments], input=stdin, capture_output=True, check=False, timeout=timeout
+        [*COMMAND, *arguments],
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=timeout,
+        env=None if environment is None else os.environ | environment,
     )
     stdout, stderr = run.stdout.decode(), run.stderr.decode()
     RAISED.update(re.findall(r"^error: .* \[([a-z_]+\.[a-z_]+)\]$", stderr, re.MULTILINE))

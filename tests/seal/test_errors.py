@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def sealed(tmp_path: Path) -> Path:
     return sealed
 
 
-def refusal(sealed: Path, keyrings: list[_core.Keyring], **options: dict[str, str]) -> SealError:
+def refusal(sealed: Path, keyrings: list[_core.Keyring], **options: Any) -> SealError:
     output = sealed.with_name("opened")
     with pytest.raises(SealError) as raised:
         _core.open_sealed(str(sealed), str(output), keyrings=keyrings, **options)

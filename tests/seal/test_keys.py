@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_a_key_in_a_file(content: bytes, key: Path, tmp_path: Path) -> None:
     write(key, content)
     keyring = read(key)
     assert keyring.id == "tests/one"
-    assert repr(keyring) == "<Keyring tests/one>"
+    assert repr(keyring) == "<strongroom._core.Keyring tests/one>"
     opens(from_hex(DIGITS.encode()), keyring, tmp_path)
 
 
@@ -146,7 +147,14 @@ def test_passphrases(tmp_path: Path) -> None:
     assert raised.value.code == "seal.passphrase"
     with pytest.raises(OptionError):
         _core.Keyring.from_passphrase(bytearray())
-    for cost in ({"memory": 8191}, {"memory": 1 << 21}, {"passes": 0}, {"passes": 17}, {"lanes": 17}):
+    costs: list[dict[str, Any]] = [
+        {"memory": 8191},
+        {"memory": 1 << 21},
+        {"passes": 0},
+        {"passes": 17},
+        {"lanes": 17},
+    ]
+    for cost in costs:
         with pytest.raises(SealError) as raised:
             _core.Keyring.from_passphrase(bytearray(b"x"), **cost)
         assert raised.value.code == "seal.cost"

@@ -31,6 +31,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from strongroom import Router, Settings, StrongroomError, _core
+from strongroom.models.proofs import Given
 from strongroom.models.stored import enter
 from strongroom.settings import Security
 from strongroom.store.keys import KeyFile
@@ -38,7 +39,7 @@ from strongroom.store.settings import StoreSettings
 from strongroom.store.store import Store
 
 path, checksum, directory, key = sys.argv[1:]
-control = bytes(byte ^ 0x55 for byte in bytes.fromhex(sys.stdin.readline().strip()))
+control = bytes.fromhex(sys.stdin.readline().strip())
 
 def pause(what):
     sys.stdout.write(what + chr(10))
@@ -48,7 +49,7 @@ def pause(what):
 store = Store(directory, [KeyFile(file=key)])
 store.open_keys()
 pause("key read")
-enter(store, "model", path, checksum=checksum, security=Security())
+enter(store, "model", path, given=Given(checksum=checksum), security=Security())
 pause("sealed")
 store.verify("model")
 pause("verified")
@@ -146,7 +147,7 @@ def child(tmp_path: Path, tiny: Model) -> Iterator[Child]:
     child = Child(tiny, tmp_path)
     yield child
     child.process.kill()
-    child.process.wait()
+    child.process.communicate()
 
 
 def test_the_schedule_is_that_of_aes() -> None:

@@ -25,14 +25,14 @@ def looks(key: bytes) -> set[bytes]:
 
 
 def found(pid: int, wanted: Mapping[str, Iterable[bytes]]) -> dict[str, int]:
-    """Count how often each of some bytes is in what can be read of a process's memory."""
+    """Count how often each of some bytes is in what a process could write, as far as it can be read."""
     counts = dict.fromkeys(wanted, 0)
     longest = max(len(what) for group in wanted.values() for what in group)
     memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
     try:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
             span, access = line.split()[:2]
-            if not access.startswith("r") or "[vvar" in line:
+            if not access.startswith("rw"):  # nothing was written to the others
                 continue
             start, end = (int(address, 16) for address in span.split("-"))
             before = b""

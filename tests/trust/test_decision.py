@@ -16,7 +16,7 @@ from strongroom import (
     TrustError,
 )
 from strongroom.trust.decision import Decision, assess, decide, decide_early
-from strongroom.trust.evidence import Claim, Evidence, File, Https, HuggingFace, Signature, Vouched
+from strongroom.trust.evidence import Claim, File, Found, Https, HuggingFace, Signature, Vouched
 
 D1 = "sha256:" + "1" * 64
 D2 = "sha512:" + "2" * 128
@@ -31,25 +31,23 @@ ACME = Signer(name="acme", key=K1, models=["acme-*"])
 RELEASES = Signer(name="releases", identity="release@acme.com", issuer=ISSUER, trusted_root=K2)
 
 
-def evidence(*proofs: Vouched | Signature, **facts: Any) -> Evidence:
+def evidence(*proofs: Vouched | Signature, **facts: Any) -> Found:
     known: dict[str, Any] = {
         "digests": (D1,),
         "size": 1000,
         "architecture": "llama",
         "source": File("/srv/models/acme.gguf"),
     }
-    return Evidence(**known | facts, proofs=proofs)
+    return Found(**known | facts, proofs=proofs)
 
 
 def decided(
-    policy: ModelVerification, found: Evidence, name: str = "acme-7b", version: str | None = None
+    policy: ModelVerification, found: Found, name: str = "acme-7b", version: str | None = None
 ) -> Decision:
     return decide(policy, found, Claim(name=name, version=version))
 
 
-def code(
-    policy: ModelVerification, found: Evidence, name: str = "acme-7b", version: str | None = None
-) -> str:
+def code(policy: ModelVerification, found: Found, name: str = "acme-7b", version: str | None = None) -> str:
     decision = assess(policy, found, Claim(name=name, version=version))
     with pytest.raises(TrustError) as caught:
         decided(policy, found, name, version)

@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from strongroom.configuration.load import configure
 from strongroom.errors import OptionError
 from strongroom.models.listed import SignedManifest
+from strongroom.models.proofs import Given
 from strongroom.models.source import Checksum
 from strongroom.settings import Settings
 
@@ -19,20 +20,24 @@ if TYPE_CHECKING:
     from typer._click import Context
 
 __all__ = [
+    "Architectures",
     "CertificateChain",
     "Checksums",
     "Command",
     "Commands",
     "Config",
+    "Hash",
     "Identity",
     "Issuer",
     "ManifestFile",
     "ModelVersion",
     "Name",
+    "PublicKey",
+    "SignatureFile",
     "TrustedRoot",
     "checksum_of",
     "configured",
-    "manifest_of",
+    "given_of",
 ]
 
 Config = Annotated[
@@ -65,9 +70,39 @@ ModelVersion = Annotated[
 ]
 """The option `--model-version`."""
 
+PublicKey = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The key that the model must be signed with: PEM, or minisign's."),
+]
+"""The option `--public-key`."""
+
+SignatureFile = Annotated[
+    str | None,
+    typer.Option(
+        "--signature",
+        metavar="FILE",
+        help="The signature; default MODEL.sig, minisign's MODEL.minisig. Of a model on a host also a URL.",
+    ),
+]
+"""The option `--signature`."""
+
+Hash = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What it is over: sha256, sha384, sha512; default by the key."),
+]
+"""The option `--hash`."""
+
+Architectures = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-architecture", metavar="NAME", help="An architecture to let pass unchecked; may be repeated."
+    ),
+]
+"""The option `--allow-architecture`."""
+
 ManifestFile = Annotated[
     str | None,
-    typer.Option("--manifest", metavar="FILE", help="A signed manifest that lists the model: model.sig."),
+    typer.Option("--manifest", metavar="FILE", help="A signed manifest that lists it: model.sig, or a URL."),
 ]
 """The option `--manifest`."""
 
@@ -145,18 +180,28 @@ def checksum_of(given: list[str] | None) -> Checksum | None:
     return given[0] if len(given) == 1 else given
 
 
-def manifest_of(
-    path: str | None,
+def given_of(
     *,
+    checksum: list[str] | None,
+    signature: str | None,
     public_key: str | None,
+    hash: str | None,
+    manifest: str | None,
     certificate_chain: list[str] | None,
     identity: str | None,
     issuer: str | None,
     trusted_root: str | None,
-) -> SignedManifest | None:
-    """Return the manifest that is given; what only a manifest needs has no place without one."""
-    if path is not None:
-        return SignedManifest(path, public_key, certificate_chain or (), identity, issuer, trusted_root)
-    if certificate_chain or identity or issuer or trusted_root:
+) -> Given:
+    """Return what is given to prove a model; what only a manifest needs has no place without one."""
+    listed = None
+    if manifest is not None:
+        listed = SignedManifest(manifest, public_key, certificate_chain or (), identity, issuer, trusted_root)
+    elif certificate_chain or identity or issuer or trusted_root:
         raise OptionError("option.out_of_range", "whom to trust with a manifest needs --manifest")
-    return None
+    return Given(
+        checksum=checksum_of(checksum),
+        signature=signature,
+        public_key=None if manifest else public_key,
+        hash=hash,
+        manifest=listed,
+    )

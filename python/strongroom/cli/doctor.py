@@ -12,6 +12,7 @@ from strongroom.cli.loading import Load, loaded, sandbox_table, summary
 from strongroom.cli.terminal import note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import StrongroomError
+from strongroom.models.proofs import Given
 
 __all__ = ["doctor"]
 
@@ -39,7 +40,9 @@ def doctor(
     if model is None or settings is None:
         sandbox = rehearsed()
     else:
-        sandbox = started(Load(model, settings, checksum_of(checksum), name=name, version=model_version))
+        sandbox = started(
+            Load(model, settings, Given(checksum=checksum_of(checksum)), name=name, version=model_version)
+        )
     layers = [] if isinstance(sandbox, StrongroomError) else sandbox
     if json:
         write_json(json_of_machine(capabilities, layers))

@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from strongroom.cli.arguments import Config, configured
+from strongroom.cli.arguments import (
+    CertificateChain,
+    Checksums,
+    Config,
+    Hash,
+    Identity,
+    Issuer,
+    ManifestFile,
+    PublicKey,
+    TrustedRoot,
+    configured,
+    given_of,
+)
 from strongroom.cli.loading import checking
 from strongroom.cli.terminal import json_of, note, write_json
 from strongroom.errors import OptionError, StrongroomError
@@ -24,10 +36,18 @@ def fetch(
         ),
     ],
     *,
-    checksum: Annotated[
+    checksum: Checksums = None,
+    public_key: PublicKey = None,
+    signature: Annotated[
         str | None,
-        typer.Option(metavar="ALGORITHM:HEX", help="The digest that the file must have: sha256:… and so on."),
+        typer.Option(metavar="FILE", help="With --public-key: a file, or https://… or hf://… too."),
     ] = None,
+    hash: Hash = None,
+    manifest: ManifestFile = None,
+    certificate_chain: CertificateChain = None,
+    identity: Identity = None,
+    issuer: Issuer = None,
+    trusted_root: TrustedRoot = None,
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to; default ~/.cache/strongroom.")
     ] = None,
@@ -71,9 +91,28 @@ def fetch(
                 "sources.max_size": max_size,
             },
         )
+        given = given_of(
+            checksum=checksum,
+            signature=signature,
+            public_key=public_key,
+            hash=hash,
+            manifest=manifest,
+            certificate_chain=certificate_chain,
+            identity=identity,
+            issuer=issuer,
+            trusted_root=trusted_root,
+        )
         with checking(source.partition("?")[0], quiet=json, verb="fetching") as progress:
             fetched = fetching.fetch(
-                source, checksum=checksum, settings=settings, cache=cache, progress=progress
+                source,
+                checksum=given.checksum,
+                signature=given.signature,
+                public_key=given.public_key,
+                hash=given.hash,
+                manifest=given.manifest,
+                settings=settings,
+                cache=cache,
+                progress=progress,
             )
     except StrongroomError as error:
         if json:
@@ -87,10 +126,17 @@ def fetch(
                 "digest": fetched.digest,
                 "size": fetched.size,
                 "cached": fetched.cached,
+                "signer": None if fetched.evidence is None else fetched.evidence.signer,
+                "parts": list(fetched.parts),
             }
         )
         return
-    note("checked", f"{fetched.digest} ({fetched.size:,} bytes)", "bold green")
+    if fetched.verified:
+        note("checked", f"{fetched.digest} ({fetched.size:,} bytes)", "bold green")
+    else:
+        note("NOT CHECKED", f"{fetched.digest}: nothing proves that this is the model", "bold red")
+    if (evidence := fetched.evidence) is not None:
+        note("signed", f"by {evidence.signer}, {evidence.how}", "bold green")
     typer.echo(fetched.path)
 
 

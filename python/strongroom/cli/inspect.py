@@ -6,6 +6,7 @@ import typer
 from rich.table import Table
 
 from strongroom._core import Header, Inspection
+from strongroom.cli.arguments import Architectures
 from strongroom.cli.loading import checking
 from strongroom.cli.terminal import json_of, note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
@@ -21,10 +22,7 @@ LONGEST = 400
 def inspect(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file.")],
     *,
-    allow_architecture: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="An architecture to let pass unchecked; may be repeated."),
-    ] = None,
+    allow_architecture: Architectures = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Show what preflight sees of a model, without loading it. Exit code 1 where it is refused."""
@@ -59,6 +57,8 @@ def table_of(model: str, seen: Inspection) -> Table:
         table.add_row(name, plain(text, style))
 
     row("digest", seen.digest)
+    for number, digest in enumerate(seen.part_digests, 1):
+        row(f"part {number}", digest)
     row("size", f"{seen.size:,} bytes")
     if seen.refusal is not None:
         row("refused", "{1} [{0}]".format(*seen.refusal), "bold red")
@@ -88,7 +88,13 @@ def json_of_inspection(seen: Inspection) -> dict[str, Any]:
     """Return an inspection for programs."""
     refusal = None if seen.refusal is None else {"code": seen.refusal[0], "message": seen.refusal[1]}
     header = None if seen.header is None else json_of_header(seen.header)
-    return {"digest": seen.digest, "size": seen.size, "refusal": refusal, "header": header}
+    return {
+        "digest": seen.digest,
+        "part_digests": seen.part_digests,
+        "size": seen.size,
+        "refusal": refusal,
+        "header": header,
+    }
 
 
 def json_of_header(header: Header) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from rich.table import Table
 
 from strongroom._core import Layer
 from strongroom.cli.terminal import note, notes, plain
-from strongroom.models.listed import SignedManifest
-from strongroom.models.source import Checksum
+from strongroom.models.parts import file_name
+from strongroom.models.proofs import Given
+from strongroom.models.side_files import there
 from strongroom.models.trust import Progress as Callback
 from strongroom.results import ModelInfo
 from strongroom.router.registry import MAX_NAME
@@ -32,11 +33,7 @@ class Load:
 
     model: str
     settings: Settings
-    checksum: Checksum | None = None
-    signature: str | None = None
-    public_key: str | None = None
-    hash: str | None = None
-    manifest: SignedManifest | None = None
+    given: Given
     chat_template: str | None = None
     allow_architectures: Sequence[str] = ()
     name: str | None = None
@@ -47,7 +44,9 @@ def name_of(model: str, name: str | None) -> str:
     """Return the name that a model is loaded and recorded under: the one given, or its file's."""
     if name is not None:
         return name
-    found = PART.sub("", os.path.basename(model).removesuffix(".gguf")).strip()  # noqa: PTH119 - any text
+    source = there(model)
+    file = os.path.basename(model) if source is None else file_name(source)  # noqa: PTH119 - any text
+    found = PART.sub("", file.removesuffix(".gguf")).strip()
     return found if found.isprintable() and 1 <= len(found) <= MAX_NAME else "model"
 
 
@@ -73,18 +72,18 @@ def loaded(load: Load, *, quiet: bool = False) -> Iterator[tuple[Router, ModelIn
     """Load a model and say what was checked and what is in force; yields also the seconds it took."""
     with Router(load.settings) as router:
         start = time.perf_counter()
-        with checking(
-            load.checksum if isinstance(load.checksum, str) else load.model, quiet=quiet
-        ) as progress:
+        named = load.given.checksum
+        what = named if isinstance(named, str) else load.model.partition("?")[0]
+        with checking(what, quiet=quiet) as progress:
             info = router.load(
                 name_of(load.model, load.name),
                 load.model,
-                checksum=load.checksum,
+                checksum=load.given.checksum,
                 version=load.version,
-                signature=load.signature,
-                public_key=load.public_key,
-                hash=load.hash,
-                manifest=load.manifest,
+                signature=load.given.signature,
+                public_key=load.given.public_key,
+                hash=load.given.hash,
+                manifest=load.given.manifest,
                 chat_template=load.chat_template,
                 allow_architectures=load.allow_architectures,
                 progress=progress,

@@ -10,18 +10,21 @@ import typer
 
 from strongroom.cli import asking
 from strongroom.cli.arguments import (
+    Architectures,
     CertificateChain,
     Checksums,
     Config,
+    Hash,
     Identity,
     Issuer,
     ManifestFile,
     ModelVersion,
     Name,
+    PublicKey,
+    SignatureFile,
     TrustedRoot,
-    checksum_of,
     configured,
-    manifest_of,
+    given_of,
 )
 from strongroom.cli.loading import Load, loaded
 from strongroom.cli.terminal import json_of, write_json
@@ -44,7 +47,7 @@ SANDBOX = "The sandbox"
 
 
 def run(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file, or https://… or hf://….")],
     prompt: Annotated[
         str | None,
         typer.Argument(
@@ -56,30 +59,18 @@ def run(
     checksum: Checksums = None,
     name: Name = None,
     model_version: ModelVersion = None,
-    public_key: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="The key that the model must be signed with: PEM, or minisign's."),
-    ] = None,
-    signature: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="The signature; default MODEL.sig, minisign's MODEL.minisig."),
-    ] = None,
+    public_key: PublicKey = None,
+    signature: SignatureFile = None,
     manifest: ManifestFile = None,
     certificate_chain: CertificateChain = None,
     identity: Identity = None,
     issuer: Issuer = None,
     trusted_root: TrustedRoot = None,
-    hash: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="What it is over: sha256, sha384, sha512; default by the key."),
-    ] = None,
+    hash: Hash = None,
     danger_no_verification: Annotated[
         bool, typer.Option("--danger-no-verification", help="Run a model that nothing proves.")
     ] = False,
-    allow_architecture: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="An architecture to let pass unchecked; may be repeated."),
-    ] = None,
+    allow_architecture: Architectures = None,
     chat_template: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A chat template to use instead of the model's.")
     ] = None,
@@ -161,13 +152,12 @@ def run(
                     "limits.context_length": context_length,
                 },
             ),
-            checksum=checksum_of(checksum),
-            signature=signature,
-            public_key=None if manifest else public_key,
-            hash=hash,
-            manifest=manifest_of(
-                manifest,
+            given=given_of(
+                checksum=checksum,
+                signature=signature,
                 public_key=public_key,
+                hash=hash,
+                manifest=manifest,
                 certificate_chain=certificate_chain,
                 identity=identity,
                 issuer=issuer,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from strongroom import _core
+from strongroom.models.parts import parts_of
 from strongroom.models.source import Reference, path_of
 from strongroom.models.trust import Progress, architectures
 
@@ -17,10 +18,16 @@ def inspect(
 ) -> _core.Inspection:
     """Return the digest of a file and what preflight sees, without handing one byte to C++.
 
-    A file that preflight refuses is no error here: `Inspection.refusal` says why. `progress(done,
-    total)` is called with bytes; what it raises ends the inspection.
+    Of a model in parts, named by its first, preflight is of the file that they make. One that preflight
+    refuses is no error here: `Inspection.refusal` says why. `progress(done, total)` is called with bytes;
+    what it raises ends the inspection.
 
     Raises SourceError.
     """
     path = path_of(reference)
-    return _core.inspect(path, allow_architectures=architectures(allow_architectures), progress=progress)
+    return _core.inspect(
+        path,
+        parts=parts_of(path),
+        allow_architectures=architectures(allow_architectures),
+        progress=progress,
+    )

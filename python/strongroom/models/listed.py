@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from strongroom import _core
 from strongroom.arguments import file_of, files_of, required, text
-from strongroom.models.source import Reference
+from strongroom.models.side_files import here_or_there, there
+from strongroom.models.source import Reference, Remote
 
 __all__ = ["Files", "SignedManifest"]
 
@@ -22,7 +23,8 @@ class SignedManifest:
     """
 
     path: Reference
-    """Of the signature; files are listed by their names from its folder."""
+    """Of the signature; files are listed by their names from its folder. For a source on a host it may be
+    on one too, `https://…` or `hf://…`."""
     public_key: Reference | None = None
     """A PEM file."""
     certificate_chain: Files = ()
@@ -34,13 +36,14 @@ class SignedManifest:
     trusted_root: Reference | None = None
     """The `trusted_root.json` of the Sigstore instance; nobody is asked."""
 
-    def verified(self) -> _core.Manifest:
-        """Verify who signed it.
+    def verified(self, hosts: _core.Sources | None = None) -> _core.Manifest:
+        """Verify who signed it; one on a host is read from there, if `hosts` allow it.
 
-        Raises ManifestError, CertificateError, SigningKeyError, SourceError, OptionError.
+        Raises ManifestError, CertificateError, SigningKeyError, SourceError, FetchError, OptionError.
         """
+        given = here_or_there("manifest", self.path, hosts)
         return _core.Manifest(
-            required("manifest", self.path),
+            required("manifest", self.path) if given is None else given,
             public_key=file_of("public_key", self.public_key),
             certificates=files_of("certificate_chain", self.certificate_chain),
             identity=text("identity", self.identity),
@@ -54,3 +57,14 @@ class SignedManifest:
             return "."
         folder = os.path.dirname(os.path.abspath(required("manifest", self.path)))  # noqa: PTH100, PTH120
         return os.path.relpath(os.path.abspath(path), folder)  # noqa: PTH100
+
+    def name_of_source(self, manifest: _core.Manifest, source: Remote) -> str:
+        """Return the same of a source on a host: its path from the manifest's folder there.
+
+        Where the manifest is elsewhere, it is the path in the repository of `hf://`, else the last part of
+        the URL.
+        """
+        if manifest.names == ["."]:
+            return "."
+        own = there(self.path)
+        return _core.name_in_manifest(source.url, manifest=None if own is None else own.url)

@@ -3,22 +3,15 @@
 from collections.abc import Sequence
 
 from strongroom.errors import ChecksumError, OptionError, StoreError, TrustError
-from strongroom.models.listed import SignedManifest
-from strongroom.models.source import Checksum, Reference
-from strongroom.models.trust import (
-    Admitted,
-    Progress,
-    admit,
-    architectures,
-    checked_version,
-    checksums,
-    recorded,
-)
+from strongroom.models.parts import parts_of
+from strongroom.models.proofs import Given, checksums
+from strongroom.models.source import Checksum
+from strongroom.models.trust import Admitted, Progress, admit_files, architectures, checked_version, recorded
 from strongroom.settings import Security
 from strongroom.store.index import Entry
 from strongroom.store.store import Store, checked_name
 from strongroom.trust.decision import decide
-from strongroom.trust.evidence import Claim, Source
+from strongroom.trust.evidence import Claim
 
 __all__ = ["enter", "take"]
 
@@ -72,14 +65,9 @@ def enter(
     path: str,
     *,
     version: str | None = None,
-    checksum: Checksum | None = None,
-    signature: Reference | None = None,
-    public_key: Reference | None = None,
-    hash: str | None = None,
-    manifest: SignedManifest | None = None,
+    given: Given,
     security: Security,
     allow_architectures: Sequence[str] = (),
-    origin: Source | None = None,
     replacing: bool = False,
     progress: Progress | None = None,
     sealing: Progress | None = None,
@@ -95,19 +83,16 @@ def enter(
     if not replacing and name in (known := store.models()):
         raise StoreError("store.exists", f"{name!r} is in the store already, as {known[name].digest}")
     store.open_keys()
-    image, decision = admit(
+    parts = parts_of(path)
+    image, decision = admit_files(
         path,
+        parts,
+        given.of_files(parts or [path]),
         name=name,
         version=version,
-        checksum=checksum,
-        signature=signature,
-        public_key=public_key,
-        hash=hash,
-        manifest=manifest,
         security=security,
         allow_architectures=allow_architectures,
         progress=progress,
-        origin=origin,
         algorithms=("sha256",),
     )
     if not image.verified:

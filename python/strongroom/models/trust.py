@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from strongroom import _core
-from strongroom.arguments import file_of, word
 from strongroom.errors import OptionError, SettingsError, TrustError
 from strongroom.models.listed import SignedManifest
 from strongroom.models.parts import parts_of
+from strongroom.models.proofs import Given, Proofs
 from strongroom.models.source import Checksum, Reference
 from strongroom.options import shown
 from strongroom.settings import Security
 from strongroom.trust import lock
 from strongroom.trust.decision import Decision, Refusal, Step, assess, decide, decide_early
-from strongroom.trust.evidence import Claim, Evidence, File, Proof, Signature, Source, Vouched
+from strongroom.trust.evidence import Claim, File, Found, Proof, Signature, Source, Vouched
 from strongroom.trust.policy import ModelVerification
 from strongroom.trust.words import version_of
 
-__all__ = ["Admitted", "Progress", "admit", "checksums", "examine"]
+__all__ = ["Admitted", "Progress", "admit", "admit_files", "examine"]
 
 logger = logging.getLogger("strongroom.models")
 
@@ -68,40 +68,60 @@ def admit(
     security: Security,
     allow_architectures: Sequence[str],
     progress: Progress | None,
-    origin: Source | None = None,
-    algorithms: Sequence[str] = (),
 ) -> Admitted:
     """Read a file into a sealed image, if the policy, its proofs and the record of models allow it.
 
     What is decided on is what was read: its digests, its size and its real path are of the descriptor
     that the image was filled from. A file in the wrong place, or too large, is also refused before any
-    byte is read, by its path as it is then. `origin` is where a file in the cache was fetched from;
-    `algorithms` are of digests that the caller wants besides.
+    byte is read, by its path as it is then.
 
     Raises SourceError, ChecksumError, SignatureError, SigningKeyError, TrustError, PreflightError.
     """
-    whole, of_parts = checksums(checksum)
+    given = Given(checksum=checksum, signature=signature, public_key=public_key, hash=hash, manifest=manifest)
+    parts = parts_of(path)
+    return admit_files(
+        path,
+        parts,
+        given.of_files(parts or [path]),
+        name=name,
+        version=version,
+        security=security,
+        allow_architectures=allow_architectures,
+        progress=progress,
+    )
+
+
+def admit_files(
+    path: str,
+    parts: Sequence[str],
+    proofs: Proofs,
+    *,
+    name: str,
+    version: str | None,
+    security: Security,
+    allow_architectures: Sequence[str],
+    progress: Progress | None,
+    origin: Source | None = None,
+    algorithms: Sequence[str] = (),
+) -> Admitted:
+    """Do so with proofs that are ready.
+
+    `origin` is where a file in the cache was fetched from; `algorithms` are of digests that the caller wants
+    besides.
+    """
     policy = security.model_verification
     danger = security.verification == "danger-none"
     claim = Claim(name=name, version=checked_version(version), danger=danger)
-    parts = parts_of(path)
-    signed, names = listed(manifest, parts or [path])
     for part in parts or (path,):
         refuse_early(policy, claim, part, origin)
     try:
-        image = _core.Image.load(
+        image = read(
             path,
-            checksum=whole,
-            part_checksums=of_parts,
-            parts=parts,
-            manifest=signed,
-            manifest_names=names,
-            signature=file_of("signature", signature),
-            public_key=file_of("public_key", public_key),
-            hash=word("hash", hash),
-            danger_unverified=danger,
-            allow_architectures=architectures(allow_architectures),
-            size_limit=security.sandboxing.address_space,
+            parts,
+            proofs,
+            danger=danger,
+            security=security,
+            allow_architectures=allow_architectures,
             progress=progress,
             pins=policy.pins(name),
             algorithms=sorted({*policy.algorithms, *algorithms}),
@@ -110,7 +130,7 @@ def admit(
         if error.code == "trust.no_proof" and policy.call_proof == "reserved":
             raise TrustError("trust.reserved", error.message) from None
         raise
-    expected = None if checksum is None else image.digest
+    expected = image.digest if proofs.checksum is not None or proofs.part_checksums else None
     decision = decide(policy, evidence_of(image, expected, origin), claim)
     if policy.lock != "off":
         decision = recorded(policy.lock, decision)
@@ -121,16 +141,44 @@ def admit(
     return Admitted(image, decision)
 
 
+def read(
+    path: str,
+    parts: Sequence[str],
+    proofs: Proofs,
+    *,
+    danger: bool,
+    security: Security,
+    allow_architectures: Sequence[str],
+    progress: Progress | None,
+    pins: Sequence[str],
+    algorithms: Sequence[str],
+) -> _core.Image:
+    """Read a file, or all parts, into a sealed image that its proofs hold for."""
+    return _core.Image.load(
+        path,
+        checksum=proofs.checksum,
+        part_checksums=proofs.part_checksums,
+        parts=parts,
+        manifest=proofs.manifest,
+        manifest_names=proofs.names,
+        signature=proofs.signature,
+        public_key=proofs.public_key,
+        hash=proofs.hash,
+        danger_unverified=danger,
+        allow_architectures=architectures(allow_architectures),
+        size_limit=security.sandboxing.address_space,
+        progress=progress,
+        pins=pins,
+        algorithms=algorithms,
+    )
+
+
 def examine(
     path: str,
     *,
     name: str,
     version: str | None,
-    checksum: Checksum | None,
-    signature: Reference | None = None,
-    public_key: Reference | None = None,
-    hash: str | None = None,
-    manifest: SignedManifest | None = None,
+    given: Given,
     security: Security,
     allow_architectures: Sequence[str],
     progress: Progress | None,
@@ -142,31 +190,25 @@ def examine(
     """
     policy = security.model_verification
     claim = Claim(name=name, version=checked_version(version), danger=security.verification == "danger-none")
-    expected, of_parts = checksums(checksum)
     parts = parts_of(path)
-    signed, names = listed(manifest, parts or [path])
+    proofs = given.of_files(parts or [path])
+    expected = proofs.checksum
     algorithms = set(policy.algorithms) | {"sha256"}
     if expected is not None:
         algorithms.add(expected.partition(":")[0])
-    image = _core.Image.load(
+    image = read(
         path,
-        checksum=None,
-        parts=parts,
-        part_checksums=of_parts,
-        manifest=signed,
-        manifest_names=names,
-        signature=file_of("signature", signature),
-        public_key=file_of("public_key", public_key),
-        hash=word("hash", hash),
-        danger_unverified=True,  # nothing is run of it
-        allow_architectures=architectures(allow_architectures),
-        size_limit=security.sandboxing.address_space,
+        parts,
+        replace(proofs, checksum=None),
+        danger=True,  # nothing is run of it
+        security=security,
+        allow_architectures=allow_architectures,
         progress=progress,
         # Read for its form alone.
         pins=() if expected is None else (expected,),
         algorithms=sorted(algorithms),
     )
-    wanted = image.digest if of_parts else None if expected is None else expected.lower()
+    wanted = image.digest if proofs.part_checksums else None if expected is None else expected.lower()
     matched = wanted in image.digests
     decision = assess(policy, evidence_of(image, wanted if matched else None), claim)
     steps = decision.steps
@@ -179,34 +221,6 @@ def examine(
         _, different = lock.compare(policy.lock, name, before, now)
         steps = (*steps, Step("record", f"{name!r} is recorded as {before or 'nothing yet'}", different))
     return replace(decision, steps=steps)
-
-
-def listed(manifest: object, paths: Sequence[str]) -> tuple[_core.Manifest | None, list[str]]:
-    """Verify who signed a manifest, and name the files that are to be loaded as it lists them."""
-    if manifest is None:
-        return None, []
-    if not isinstance(manifest, SignedManifest):
-        raise OptionError("option.wrong_type", f"manifest must be a SignedManifest, not {shown(manifest)}")
-    verified = manifest.verified()
-    return verified, [manifest.name_of(verified, path) for path in paths]
-
-
-def checksums(value: object) -> tuple[str | None, list[str]]:
-    """Return the checksum of the whole, and those of its parts: one of them at most is given."""
-    if isinstance(value, str):
-        return written(value), []
-    if value is None:
-        return None, []
-    if not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value) or not value:
-        raise OptionError(
-            "option.wrong_type", f"checksum must be a string, or a list with one per part, not {shown(value)}"
-        )
-    return None, [written(one) for one in value]
-
-
-def written(checksum: str) -> str:
-    """Return a checksum for the core: what no encoding has can't be a digest, which the core says."""
-    return checksum.encode("ascii", "backslashreplace").decode()
 
 
 def checked_version(version: object) -> str | None:
@@ -226,11 +240,11 @@ def refuse_early(policy: ModelVerification, claim: Claim, path: str, origin: Sou
         size = os.stat(real).st_size  # noqa: PTH116 - of text that may be no path
     except (OSError, ValueError):
         return
-    found = Evidence(digests=(), size=size, architecture=None, source=origin or File(real))
+    found = Found(digests=(), size=size, architecture=None, source=origin or File(real))
     decide_early(policy, found, claim)
 
 
-def evidence_of(image: _core.Image, expected: str | None, origin: Source | None = None) -> Evidence:
+def evidence_of(image: _core.Image, expected: str | None, origin: Source | None = None) -> Found:
     """Gather what was found about a file; `expected` is the digest that the call named, and that matched."""
     proofs: list[Proof] = [] if expected is None else [Vouched(digest=expected)]
     # Where there are several, one per part, they are all by the one key that was given.
@@ -252,7 +266,7 @@ def evidence_of(image: _core.Image, expected: str | None, origin: Source | None 
                 when=moment(found.signed_at),
             )
         )
-    return Evidence(
+    return Found(
         digests=tuple(image.digests),
         size=image.size,
         architecture=image.header.architecture,

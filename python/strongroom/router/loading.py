@@ -5,14 +5,22 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from functools import cache
 
-from strongroom import _core
 from strongroom.backends.local import Local
-from strongroom.errors import ChecksumError, OptionError
-from strongroom.models.fetching import fetch_remote, origin_of
+from strongroom.errors import (
+    ChecksumError,
+    ManifestError,
+    OptionError,
+    PreflightError,
+    SignatureError,
+    SourceError,
+)
+from strongroom.models.fetching import Download, origin_of
 from strongroom.models.listed import SignedManifest
+from strongroom.models.parts import parts_of
+from strongroom.models.proofs import Given, Proofs
 from strongroom.models.source import Checksum, Reference, Remote, Stored, source_of
 from strongroom.models.stored import take
-from strongroom.models.trust import Admitted, Progress, admit
+from strongroom.models.trust import Admitted, Progress, admit_files
 from strongroom.quantities import invalid
 from strongroom.results import ModelInfo
 from strongroom.router.registry import Registry
@@ -23,6 +31,10 @@ from strongroom.trust.evidence import Https, HuggingFace
 from strongroom.trust.roots import check_roots
 
 __all__ = ["checked", "load", "store_of"]
+
+DAMAGED = (ChecksumError, SignatureError, ManifestError, PreflightError, SourceError)
+"""What a file of the cache may be refused with that is no longer what it was; the headers of parts are read
+before their digests are known."""
 
 
 def checked(settings: Settings | None) -> Settings:
@@ -77,17 +89,18 @@ def load(
         if progress is not None:
             progress(done, total)
 
-    def read(path: str, origin: Https | HuggingFace | None = None) -> Admitted:
-        return admit(
+    given = Given(checksum=checksum, signature=signature, public_key=public_key, hash=hash, manifest=manifest)
+
+    def read(
+        path: str, parts: Sequence[str], proofs: Proofs, origin: Https | HuggingFace | None = None
+    ) -> Admitted:
+        return admit_files(
             path,
+            parts,
+            proofs,
             origin=origin,
             name=name,
             version=version,
-            checksum=checksum,
-            signature=signature,
-            public_key=public_key,
-            hash=hash,
-            manifest=manifest,
             security=settings.security,
             allow_architectures=allow_architectures,
             progress=watched,
@@ -112,23 +125,21 @@ def load(
                 progress=watched,
             )
         if not isinstance(source, Remote):
-            return source, read(source)
+            parts = parts_of(source)
+            return source, read(source, parts, given.of_files(parts or [source]))
 
-        def fetched(*, recheck: bool) -> _core.Fetched:
-            return fetch_remote(
-                source, checksum=checksum, settings=settings, recheck=recheck, progress=watched
-            )
-
+        download = Download.of(source, given, settings)
         origin = origin_of(source)
-        file = fetched(recheck=False)
+        found = download.fetch(recheck=False, progress=watched)
         try:
-            return file.path, read(file.path, origin)
-        except ChecksumError:
-            # Hashed while it was loaded, as every file is: what lay in the cache was damaged.
-            if not file.cached:
+            return found.path, read(found.path, found.parts, download.proofs, origin)
+        except DAMAGED:
+            # Held to its proofs while it was loaded, as every file is: what lay in the cache was damaged,
+            # or is another version than the one that is signed now.
+            if not (found.cached or found.parts):
                 raise
-        file = fetched(recheck=True)
-        return file.path, read(file.path, origin)
+        found = download.fetch(recheck=True, progress=watched)
+        return found.path, read(found.path, found.parts, download.proofs, origin)
 
     def start() -> Local:
         path, (image, decision) = admitted(source_of(name if reference is None else reference))

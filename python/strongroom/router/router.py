@@ -54,11 +54,13 @@ class Router:
     ) -> ModelInfo:
         """Read a model's file once, check it, seal it in memory, and start a worker of it.
 
-        `reference` is a path, a source on a host, or a name in the encrypted store, which it is by default;
-        `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits;
+        `reference` is a path, a source on a host, `https://…` or `hf://…`, or a name in the encrypted store,
+        which it is by default; `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits, of
+        one in parts also one per part;
         `version`, numbers with dots, is what the trust policy and the record of models go by;
         `public_key`, `signature` and `hash` are those of `verify_signature`; `manifest` is a signed list
-        of files that has this one in it, or its parts; what is given has to hold;
+        of files that has this one in it, or its parts; what is given has to hold, of a source on a host
+        before it has a name in the cache, and again of what is loaded;
         `context_length` takes precedence over the settings'; `chat_template` replaces the file's;
         `allow_architectures` names architectures that preflight can't check in depth. `progress(done,
         total)` is called with bytes; what it raises ends the loading.

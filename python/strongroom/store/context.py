@@ -12,7 +12,7 @@ from typing import Any
 
 from strongroom.errors import StoreError
 from strongroom.store.index import Entry
-from strongroom.trust.evidence import Evidence, File, Https, HuggingFace, Proof, Signature, Source, Vouched
+from strongroom.trust.evidence import File, Found, Https, HuggingFace, Proof, Signature, Source, Vouched
 
 __all__ = ["bound", "expected", "restored"]
 
@@ -30,13 +30,13 @@ def expected(name: str, entry: Entry) -> dict[str, str]:
     }
 
 
-def bound(name: str, entry: Entry, evidence: Evidence) -> dict[str, str]:
+def bound(name: str, entry: Entry, evidence: Found) -> dict[str, str]:
     """Return the whole context of a model that enters."""
     found = json.dumps(simple(evidence), separators=(",", ":"))
     return expected(name, entry) | {"strongroom-evidence": found}
 
 
-def simple(evidence: Evidence) -> dict[str, Any]:
+def simple(evidence: Found) -> dict[str, Any]:
     """Write down what was found about a model."""
     return {
         "digests": list(evidence.digests),
@@ -62,7 +62,7 @@ def written(value: Source | Proof) -> dict[str, Any]:
     return found
 
 
-def restored(name: str, entry: Entry, context: Mapping[str, str], *, architecture: str | None) -> Evidence:
+def restored(name: str, entry: Entry, context: Mapping[str, str], *, architecture: str | None) -> Found:
     """Return what was found about a model when it entered, from a context that was authenticated.
 
     `architecture` is what preflight reads now. Raises StoreError where it can't be read: a store of another
@@ -70,7 +70,7 @@ def restored(name: str, entry: Entry, context: Mapping[str, str], *, architectur
     """
     try:
         found = json.loads(context["strongroom-evidence"])
-        evidence = Evidence(
+        evidence = Found(
             digests=tuple(map(text, found["digests"])),
             size=entry.size,
             architecture=architecture,

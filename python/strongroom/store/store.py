@@ -22,7 +22,7 @@ from strongroom.store.index import REFUSALS, Entry
 from strongroom.store.keys import Key, keyring_of
 from strongroom.text import printable
 from strongroom.trust.decision import Decision
-from strongroom.trust.evidence import Evidence
+from strongroom.trust.evidence import Found
 
 __all__ = ["Opened", "Shown", "Store", "checked_name"]
 
@@ -38,7 +38,7 @@ class Opened(NamedTuple):
     """A model out of the store, every byte of it authenticated."""
 
     image: _core.Image
-    evidence: Evidence
+    evidence: Found
     """What was found when it entered."""
     entry: Entry
     path: str
@@ -180,7 +180,7 @@ class Store:
         with self._sealed(name) as (entry, descriptor, path):
             return Shown(entry, _core.sealed_header(path, descriptor), os.fstat(descriptor).st_size)
 
-    def verify(self, name: str, *, progress: Progress | None = None) -> Evidence:
+    def verify(self, name: str, *, progress: Progress | None = None) -> Found:
         """Authenticate every byte of a model, and keep none; returns how it came to be trusted.
 
         Raises StoreError, SealError.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from strongroom.errors import TrustError
 from strongroom.quantities import bytes_of
 from strongroom.text import printable
-from strongroom.trust.evidence import Claim, Evidence, File, Https, HuggingFace, Proof, Signature, Vouched
+from strongroom.trust.evidence import Claim, File, Found, Https, HuggingFace, Proof, Signature, Vouched
 from strongroom.trust.policy import (
     LEVELS,
     Level,
@@ -51,7 +51,7 @@ class Decision:
     """What came out, and by which rules."""
 
     claim: Claim
-    evidence: Evidence
+    evidence: Found
     steps: tuple[Step, ...]
     """Every rule, in the order in which they were applied."""
     proof: Proof | None = None
@@ -80,7 +80,7 @@ class Decision:
             raise TrustError(*self.refusal)
 
 
-def decide(policy: ModelVerification, evidence: Evidence, claim: Claim) -> Decision:
+def decide(policy: ModelVerification, evidence: Found, claim: Claim) -> Decision:
     """Return how a model came to be trusted.
 
     Raises TrustError, with the first rule that refuses it.
@@ -90,7 +90,7 @@ def decide(policy: ModelVerification, evidence: Evidence, claim: Claim) -> Decis
     return decision
 
 
-def decide_early(policy: ModelVerification, evidence: Evidence, claim: Claim) -> None:
+def decide_early(policy: ModelVerification, evidence: Found, claim: Claim) -> None:
     """Apply what can be applied before the bytes are read: where they are, how many, and what was asked for.
 
     Raises TrustError. It spares reading; what counts is `decide`, of what was read.
@@ -102,7 +102,7 @@ def decide_early(policy: ModelVerification, evidence: Evidence, claim: Claim) ->
             raise TrustError(*step.refusal)
 
 
-def assess(policy: ModelVerification, evidence: Evidence, claim: Claim) -> Decision:
+def assess(policy: ModelVerification, evidence: Found, claim: Claim) -> Decision:
     """Apply every rule, also those after one that refuses."""
     version, versions = versioned(policy, evidence, claim)
     places, source = placed(policy, evidence)
@@ -118,7 +118,7 @@ def assess(policy: ModelVerification, evidence: Evidence, claim: Claim) -> Decis
     return Decision(claim=claim, evidence=evidence, steps=steps, proof=proof, version=version)
 
 
-def revocations(policy: ModelVerification, evidence: Evidence) -> Iterator[Step]:
+def revocations(policy: ModelVerification, evidence: Found) -> Iterator[Step]:
     """Refuse what was revoked. A digest that the policy names and nobody computed can't be passed over."""
     computed = {digest.partition(":")[0] for digest in evidence.digests}
     signatures = [proof for proof in evidence.proofs if isinstance(proof, Signature)]
@@ -141,7 +141,7 @@ def revoked(entry: Revocation) -> Step:
     return Step("revocation", "", Refusal("trust.revoked", f"{what} is revoked: {entry.reason}"))
 
 
-def placed(policy: ModelVerification, evidence: Evidence) -> tuple[list[TrustedSource], Step]:
+def placed(policy: ModelVerification, evidence: Found) -> tuple[list[TrustedSource], Step]:
     """Find the sources that the bytes came from: a root, and every root around it."""
     if not policy.sources:
         return [], Step("source", f"{evidence.source}; no sources are named, so every one will do")
@@ -153,7 +153,7 @@ def placed(policy: ModelVerification, evidence: Evidence) -> tuple[list[TrustedS
     return found, Step("source", f"{evidence.source} is of {' and of '.join(map(str, found))}")
 
 
-def covers(source: TrustedSource, evidence: Evidence) -> bool:
+def covers(source: TrustedSource, evidence: Found) -> bool:
     """Whether a source is the one that the bytes came from."""
     match evidence.source:
         case File(path):
@@ -165,7 +165,7 @@ def covers(source: TrustedSource, evidence: Evidence) -> bool:
             return source.organisation == organisation
 
 
-def sizes(policy: ModelVerification, evidence: Evidence, claim: Claim) -> Iterator[Step]:
+def sizes(policy: ModelVerification, evidence: Found, claim: Claim) -> Iterator[Step]:
     """Hold the size to every bound."""
     bounds: list[tuple[str, ModelVerification | ModelRule]] = [("", policy)]
     bounds += [(f", as the rule for {rule.name!r} says", rule) for rule in policy.rules(claim.name)]
@@ -178,7 +178,7 @@ def sizes(policy: ModelVerification, evidence: Evidence, claim: Claim) -> Iterat
         yield Step("size", told, refusal)
 
 
-def architectures(policy: ModelVerification, evidence: Evidence, claim: Claim) -> Iterator[Step]:
+def architectures(policy: ModelVerification, evidence: Found, claim: Claim) -> Iterator[Step]:
     """Hold the architecture to every list."""
     owners: list[ModelVerification | ModelRule] = [policy, *policy.rules(claim.name)]
     for owner in owners:
@@ -192,7 +192,7 @@ def architectures(policy: ModelVerification, evidence: Evidence, claim: Claim) -
 
 
 def versioned(
-    policy: ModelVerification, evidence: Evidence, claim: Claim
+    policy: ModelVerification, evidence: Found, claim: Claim
 ) -> tuple[str | None, tuple[Step, ...]]:
     """Find the version, and hold it to every minimum."""
     pinned = {
@@ -234,7 +234,7 @@ def demands(policy: ModelVerification, claim: Claim, places: list[TrustedSource]
 
 
 def proved(
-    policy: ModelVerification, evidence: Evidence, claim: Claim, places: list[TrustedSource]
+    policy: ModelVerification, evidence: Found, claim: Claim, places: list[TrustedSource]
 ) -> tuple[Proof | None, list[Step]]:
     """Hold the proofs to every demand."""
     steps: list[Step] = []
@@ -276,7 +276,7 @@ def discounted(
     return None if signers else f"{names} may not sign {claim.name!r}"
 
 
-def in_pieces(policy: ModelVerification, evidence: Evidence, proof: Proof) -> bool:
+def in_pieces(policy: ModelVerification, evidence: Found, proof: Proof) -> bool:
     """Whether a signature is of each part by itself, and a call can't say that they are one model."""
     detached = isinstance(proof, Signature) and proof.kind == "signature"
     return detached and bool(evidence.part_digests) and policy.call_proof == "reserved"
@@ -312,7 +312,7 @@ def wanted(demand: Demand) -> str:
     return kind[demand.level] + by
 
 
-def unmet(policy: ModelVerification, evidence: Evidence, demand: Demand, steps: list[Step]) -> Refusal:
+def unmet(policy: ModelVerification, evidence: Found, demand: Demand, steps: list[Step]) -> Refusal:
     """Say what is missing, and why what there is doesn't count."""
     found = evidence.digest or next(iter(evidence.digests), "no digest")
     ignored = [step.detail for step in steps if "does not count" in step.detail]

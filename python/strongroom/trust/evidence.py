@@ -7,7 +7,7 @@ from typing import Literal
 
 from strongroom.text import printable
 
-__all__ = ["Claim", "Evidence", "File", "Https", "HuggingFace", "Proof", "Signature", "Source", "Vouched"]
+__all__ = ["Claim", "File", "Found", "Https", "HuggingFace", "Proof", "Signature", "Source", "Vouched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ Proof = Vouched | Signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Found:
     """What was found about one model's bytes, in the one pass in which they were read."""
 
     digests: tuple[str, ...]

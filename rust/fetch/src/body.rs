@@ -1,4 +1,4 @@
-//! Receiving a body: bounded, not too slowly, into the partial file.
+//! Receiving a body: bounded, not too slowly, into the partial file or memory.
 
 use http_body_util::BodyExt;
 use tokio::time::Instant;
@@ -6,15 +6,26 @@ use tokio::time::Instant;
 use crate::{
     FetchError, Limits,
     exchange::{Exchange, nonsense},
-    partial::Partial,
     watch::{Step, Watch},
 };
+
+/// Where the bytes of a body go.
+pub(crate) trait Sink {
+    /// Bytes that are there.
+    fn received(&self) -> u64;
+
+    /// Refuses a file of a length that there is no room for.
+    fn expect(&self, length: u64) -> Result<(), FetchError>;
+
+    /// Adds bytes.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError>;
+}
 
 /// Receives the rest of a file of `length` bytes, where it was declared.
 pub(crate) async fn receive(
     mut exchange: Exchange,
     length: Option<u64>,
-    partial: &mut Partial<'_>,
+    sink: &mut impl Sink,
     limits: &Limits,
     watch: &mut Watch<'_>,
 ) -> Result<(), FetchError> {
@@ -28,10 +39,10 @@ pub(crate) async fn receive(
         return Err(too_large());
     }
     if let Some(length) = length {
-        partial.expect(length)?;
+        sink.expect(length)?;
     }
     let mut rate = Rate::new(limits);
-    watch.tell(Step::Receiving(partial.received(), length))?;
+    watch.tell(Step::Receiving(sink.received(), length))?;
     loop {
         let frame = watch
             .within(limits.idle, "send more", exchange.body.frame())
@@ -43,7 +54,7 @@ pub(crate) async fn receive(
             Some(Err(_)) => {
                 return Err(FetchError::Incomplete {
                     url,
-                    received: partial.received(),
+                    received: sink.received(),
                     declared: length,
                 });
             }
@@ -52,21 +63,21 @@ pub(crate) async fn receive(
         let Ok(bytes) = frame.into_data() else {
             continue;
         };
-        if partial.received() + bytes.len() as u64 > length.unwrap_or(limits.size) {
+        if sink.received() + bytes.len() as u64 > length.unwrap_or(limits.size) {
             return Err(match length {
                 Some(declared) => FetchError::Overlong { url, declared },
                 None => too_large(),
             });
         }
-        partial.write(&bytes)?;
-        watch.pass(Step::Receiving(partial.received(), length))?;
+        sink.write(&bytes)?;
+        watch.pass(Step::Receiving(sink.received(), length))?;
         rate.hold(bytes.len() as u64, &url)?;
     }
     if let Some(declared) = length {
-        if partial.received() < declared {
+        if sink.received() < declared {
             return Err(FetchError::Incomplete {
                 url,
-                received: partial.received(),
+                received: sink.received(),
                 declared: length,
             });
         }
@@ -74,7 +85,7 @@ pub(crate) async fn receive(
             return Err(FetchError::Overlong { url, declared });
         }
     }
-    watch.tell(Step::Receiving(partial.received(), length))
+    watch.tell(Step::Receiving(sink.received(), length))
 }
 
 /// The least that must come in a window of time.

@@ -2,9 +2,11 @@
 //!
 //! `sha256/HEX` are whole and proved files under their own digest; `partial/` has what is under way,
 //! by a hash of its URL: `KEY.part` the bytes, `KEY.meta` of which version of the file they are, and
-//! `KEY.lock`, which whoever downloads holds; `index/KEY` names the digest that a URL had last.
+//! `KEY.lock`, which whoever downloads holds; `index/KEY` names the digest that a URL had last;
+//! `parts/KEY/NAME` are links to the files of a model in parts, by the names that make it one.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{Read, Write},
     os::fd::OwnedFd,
@@ -28,6 +30,7 @@ pub struct Cache {
     pub(crate) content: Directory,
     pub(crate) partial: Directory,
     index: Directory,
+    parts: Directory,
 }
 
 impl Cache {
@@ -48,6 +51,7 @@ impl Cache {
             content: below("sha256")?,
             partial: below("partial")?,
             index: below("index")?,
+            parts: below("parts")?,
         })
     }
 
@@ -91,6 +95,34 @@ impl Cache {
             .map(|digest| (digest, Stamp::of(&stat))))
     }
 
+    /// Gives the files of a model in parts, which the cache has, their names beside each other, and
+    /// returns where the first one is. The names and digests say where: nothing else is ever there.
+    ///
+    /// # Errors
+    /// [`FetchError::Cache`], also for what is no file's name.
+    pub fn assemble(&self, files: &[(&str, Digest)]) -> Result<PathBuf, FetchError> {
+        let mut listing = String::new();
+        for (name, sha256) in files {
+            let is_name = Path::new(name).file_name() == Some(OsStr::new(name));
+            if !is_name || name.bytes().any(|byte| byte.is_ascii_control()) {
+                let error = std::io::Error::from(std::io::ErrorKind::InvalidInput);
+                return Err(FetchError::io("name", self.parts.path.join(name), error));
+            }
+            // No name holds a line's end.
+            listing.extend([sha256.to_string().as_str(), " ", name, "\n"]);
+        }
+        let key = hash_of(&listing);
+        let path = self.parts.path.join(&key);
+        let folder = Directory::open(&self.parts.file, Path::new(&key), path)?;
+        for (name, sha256) in files {
+            folder.link(name, &format!("../../sha256/{}", name_of(sha256)))?;
+        }
+        folder.sync()?;
+        self.parts.sync()?;
+        let first = files.first().map_or("", |(name, _)| name);
+        Ok(folder.path.join(first))
+    }
+
     /// Notes what a URL had.
     pub(crate) fn note(&self, key: &str, sha256: &Digest) -> Result<(), FetchError> {
         self.index.replace(key, format!("{sha256}\n").as_bytes())?;
@@ -124,7 +156,11 @@ fn name_of(sha256: &Digest) -> String {
 
 /// The name of what is under way for a URL; its query, which may hold a token, can't be read off it.
 pub(crate) fn key_of(location: &Location) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, location.whole().as_bytes());
+    hash_of(location.whole())
+}
+
+fn hash_of(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     Digest::from_bytes(Algorithm::Sha256, digest.as_ref())
         .map(|digest| name_of(&digest))
         .unwrap_or_default()
@@ -209,6 +245,24 @@ impl Directory {
             .map_err(|error| FetchError::io("write", self.path.join(&fresh), error))?;
         rustix::fs::renameat(&self.file, &fresh, &self.file, name)
             .map_err(|errno| self.failed("put in place", name, errno))
+    }
+
+    /// Makes a link of it lead to `target`.
+    fn link(&self, name: &str, target: &str) -> Result<(), FetchError> {
+        let failed = |errno| self.failed("link", name, errno);
+        match rustix::fs::symlinkat(target, &self.file, name) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+        match rustix::fs::readlinkat(&self.file, name, Vec::new()) {
+            Ok(found) if found.as_bytes() == target.as_bytes() => return Ok(()),
+            Ok(_) | Err(Errno::INVAL) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+        // Somebody of this user's put something else there.
+        self.remove(name)?;
+        rustix::fs::symlinkat(target, &self.file, name).map_err(failed)
     }
 
     /// Moves a file of it to another directory, under another name, where it can't be written to.

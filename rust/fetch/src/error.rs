@@ -4,6 +4,8 @@ use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 
 use strongroom_verify::VerifyError;
 
+use crate::Location;
+
 /// Every code that this crate adds; those of [`VerifyError`] pass through it.
 pub const CODES: &[&str] = &[
     "fetch.address",
@@ -24,6 +26,7 @@ pub const CODES: &[&str] = &[
     "fetch.redirect",
     "fetch.reference",
     "fetch.resolve",
+    "fetch.side_file",
     "fetch.status",
     "fetch.timeout",
     "fetch.tls",
@@ -40,6 +43,8 @@ pub struct Unproved {
     pub message: String,
     /// What the caller can do about it.
     pub next_step: String,
+    /// Whether the bytes stay as they are, to be checked again: the check could not be made.
+    pub kept: bool,
 }
 
 /// Why a source can't be fetched. A `url` in it is shown without its query.
@@ -164,6 +169,14 @@ pub enum FetchError {
         /// What is permitted.
         limit: u64,
     },
+    /// A signature or a manifest has more bytes than any has.
+    #[error("{url} is longer than the {limit} bytes that such a file can have")]
+    SideFile {
+        /// What was asked for.
+        url: String,
+        /// What is permitted.
+        limit: u64,
+    },
     /// The connection ended before the body did.
     #[error("{url} ended after {received} bytes{}", of(*.declared))]
     Incomplete {
@@ -276,6 +289,14 @@ impl FetchError {
         }
     }
 
+    /// The system's refusal of what asking a host takes.
+    pub(crate) fn no_room(location: &Location, error: &io::Error) -> Self {
+        Self::Connect {
+            host: location.origin().host(),
+            reason: format!("this process has no room for it: {error}"),
+        }
+    }
+
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -294,6 +315,7 @@ impl FetchError {
             Self::Protocol { .. } => "fetch.protocol",
             Self::Encoding { .. } => "fetch.encoding",
             Self::TooLarge { .. } => "fetch.too_large",
+            Self::SideFile { .. } => "fetch.side_file",
             Self::Incomplete { .. } => "fetch.incomplete",
             Self::Overlong { .. } => "fetch.overlong",
             Self::Timeout { .. } => "fetch.timeout",
@@ -348,6 +370,7 @@ impl FetchError {
             Self::TooLarge { .. } => {
                 "raise max_size in the settings' sources, or take a smaller model"
             }
+            Self::SideFile { .. } => "name the URL of the signature or the manifest itself",
             Self::Incomplete { .. } | Self::Timeout { .. } | Self::TooSlow { .. } => {
                 "try again: a download whose host allows it goes on where it ended"
             }
@@ -439,6 +462,10 @@ mod tests {
             FetchError::Resolve {
                 host: text(),
                 reason: text(),
+            },
+            FetchError::SideFile {
+                url: text(),
+                limit: 1,
             },
             FetchError::Status {
                 url: text(),

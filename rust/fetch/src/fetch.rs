@@ -8,8 +8,8 @@ use tokio::runtime;
 use crate::{
     Cache, FetchError, Limits, Location, Policy, Progress, Proof, Remote, Resolve, Step, System,
     answer::Answer,
-    body,
-    cache::key_of,
+    body::{self, Sink},
+    cache::{Stamp, key_of},
     exchange::Asker,
     partial::{self, Partial},
     watch::Watch,
@@ -21,7 +21,8 @@ pub enum Recheck {
     /// Hash it again.
     Now,
     /// Leave it to the caller, who hashes it while loading and asks again with `Now` where it is no
-    /// longer what it was. Where the proof isn't a SHA-256 digest it is hashed all the same.
+    /// longer what it was, or what is proved. Where the proof is a digest that isn't SHA-256 it is
+    /// hashed all the same.
     WhenLoaded,
 }
 
@@ -102,10 +103,10 @@ impl<'a> Fetcher<'a> {
         let mut watch = Watch::new(location.to_string(), self.limits.total, progress);
         // What the cache has from elsewhere is not from here, though it be the same: a policy may
         // hold a model to where it came from. The host is then asked.
-        if let Proof::Digest(digest) = &proof
-            && let Some((noted, _)) = self.cache.noted(&key_of(&location))?
-            && noted == *digest
-            && let Some(found) = self.cached(&noted, &mut proof, recheck, &mut watch)?
+        let before = self.cache.noted(&key_of(&location))?;
+        if let Some((noted, _)) = &before
+            && proof.may_be(noted)
+            && let Some(found) = self.cached(noted, &mut proof, recheck, &mut watch)?
         {
             return Ok(found);
         }
@@ -113,42 +114,36 @@ impl<'a> Fetcher<'a> {
             .enable_io()
             .enable_time()
             .build()
-            .map_err(|error| FetchError::Connect {
-                host: location.origin().host(),
-                reason: format!("this process has no room for it: {error}"),
-            })?;
-        let fetched = runtime.block_on(self.shared(&location, &mut proof, recheck, &mut watch));
+            .map_err(|error| FetchError::no_room(&location, &error))?;
+        let before = before.map(|(_, stamp)| stamp);
+        let fetched =
+            runtime.block_on(self.shared(&location, &mut proof, recheck, before, &mut watch));
         // A resolver that never answers holds nobody up.
         runtime.shutdown_background();
         fetched
     }
 
-    /// Downloads, or waits for another process that does.
+    /// Downloads, or waits for another process that does. What was noted `before` isn't it.
     async fn shared(
         &self,
         location: &Location,
         proof: &mut Proof<'_>,
         recheck: Recheck,
+        before: Option<Stamp>,
         watch: &mut Watch<'_>,
     ) -> Result<Fetched, FetchError> {
         let key = key_of(location);
-        let before = self.cache.noted(&key)?;
-        let mut waited = false;
         let lock = loop {
             if let Some(lock) = self.cache.partial.lock(&partial::lock(&key))? {
                 break lock;
             }
-            waited = true;
             watch
                 .pause(Step::Waiting(partial::size(self.cache, &key)))
                 .await?;
         };
-        let noted = self.cache.noted(&key)?;
-        // A named digest stays what it was; without one the host is asked, unless the answer came
-        // while this process waited for it.
-        let named = matches!(proof, Proof::Digest(_));
-        if let Some((digest, stamp)) = noted
-            && (named || waited && before.is_none_or(|(_, earlier)| earlier != stamp))
+        // The answer may have come to another process since.
+        if let Some((digest, stamp)) = self.cache.noted(&key)?
+            && before != Some(stamp)
             && let Some(found) = self.cached(&digest, proof, recheck, watch)?
         {
             return Ok(found);
@@ -174,8 +169,8 @@ impl<'a> Fetcher<'a> {
             .metadata()
             .map_err(|error| FetchError::io("examine", path.clone(), error))?
             .len();
-        let named = matches!(proof, Proof::Digest(digest) if digest == sha256);
-        if recheck == Recheck::Now || !named {
+        let left = recheck == Recheck::WhenLoaded && proof.is_left_to_loading(sha256);
+        if !left {
             let digests = Self::digests(&mut file, size, &path, proof, watch)?;
             if sha256.verify(&digests[0]).is_err() {
                 self.cache.discard(sha256)?;
@@ -184,7 +179,7 @@ impl<'a> Fetcher<'a> {
             match proof.verify(&digests, &file) {
                 Ok(()) => {}
                 // Sound, but of another version than the one that is wanted.
-                Err(FetchError::Checksum(_) | FetchError::Unproved(_)) => return Ok(None),
+                Err(error) if is_of_the_bytes(&error) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
@@ -222,7 +217,7 @@ impl<'a> Fetcher<'a> {
         let resumed = self.receive(location, &mut partial, watch).await?;
         let (mut digests, file) = partial.whole()?;
         let mut verdict = proof.verify(&digests, file);
-        if verdict.is_err() && resumed {
+        if resumed && verdict.as_ref().is_err_and(is_of_the_bytes) {
             // Its first part may be from another version, or damaged since: once more, from the
             // start.
             partial.discard()?;
@@ -233,7 +228,9 @@ impl<'a> Fetcher<'a> {
             digests = again;
         }
         if let Err(refusal) = verdict {
-            partial.discard()?;
+            if is_of_the_bytes(&refusal) {
+                partial.discard()?;
+            }
             return Err(refusal);
         }
         let (sha256, size) = (digests[0], partial.received());
@@ -285,5 +282,14 @@ impl<'a> Fetcher<'a> {
         };
         body::receive(exchange, length, partial, &self.limits, watch).await?;
         Ok(resumed)
+    }
+}
+
+/// Whether it is the bytes that a refusal speaks against.
+const fn is_of_the_bytes(refusal: &FetchError) -> bool {
+    match refusal {
+        FetchError::Unproved(unproved) => !unproved.kept,
+        FetchError::Checksum(_) => true,
+        _ => false,
     }
 }

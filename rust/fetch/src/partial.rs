@@ -11,6 +11,7 @@ use strongroom_verify::{Algorithm, Digest, Hasher};
 use crate::{
     Cache, FetchError,
     answer::{Rest, Validator},
+    body::Sink,
     watch::{Step, Watch},
 };
 
@@ -73,11 +74,6 @@ impl<'a> Partial<'a> {
 
     fn failed(&self, action: &'static str, error: std::io::Error) -> FetchError {
         FetchError::io(action, self.cache.partial.path.join(part(self.key)), error)
-    }
-
-    /// Bytes that are here.
-    pub(crate) const fn received(&self) -> u64 {
-        self.received
     }
 
     /// What to ask for, if something is here that can be gone on with.
@@ -144,31 +140,6 @@ impl<'a> Partial<'a> {
         Ok(length.parse().ok().zip(Validator::read(validator)))
     }
 
-    /// Refuses a file that there is no room for.
-    pub(crate) fn expect(&self, length: u64) -> Result<(), FetchError> {
-        let missing = length.saturating_sub(self.received);
-        let room = self.cache.partial.room()?;
-        if missing > room {
-            return Err(FetchError::NoSpace {
-                path: self.cache.path().to_owned(),
-                reason: format!("{missing} bytes are missing, {room} are free"),
-            });
-        }
-        Ok(())
-    }
-
-    /// Adds bytes.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
-        self.file
-            .write_all(bytes)
-            .map_err(|error| self.failed("write", error))?;
-        for hasher in &mut self.hashers {
-            hasher.update(bytes);
-        }
-        self.received += bytes.len() as u64;
-        Ok(())
-    }
-
     /// The whole file on the disk, and its digests: SHA-256 first.
     pub(crate) fn whole(&mut self) -> Result<(Vec<Digest>, &File), FetchError> {
         self.file
@@ -191,6 +162,35 @@ impl<'a> Partial<'a> {
     pub(crate) fn discard(self) -> Result<(), FetchError> {
         self.cache.partial.remove(&meta(self.key))?;
         self.cache.partial.remove(&part(self.key))
+    }
+}
+
+impl Sink for Partial<'_> {
+    fn received(&self) -> u64 {
+        self.received
+    }
+
+    fn expect(&self, length: u64) -> Result<(), FetchError> {
+        let missing = length.saturating_sub(self.received);
+        let room = self.cache.partial.room()?;
+        if missing > room {
+            return Err(FetchError::NoSpace {
+                path: self.cache.path().to_owned(),
+                reason: format!("{missing} bytes are missing, {room} are free"),
+            });
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        self.file
+            .write_all(bytes)
+            .map_err(|error| self.failed("write", error))?;
+        for hasher in &mut self.hashers {
+            hasher.update(bytes);
+        }
+        self.received += bytes.len() as u64;
+        Ok(())
     }
 }
 

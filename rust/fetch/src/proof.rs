@@ -25,6 +25,26 @@ pub enum Proof<'a> {
 }
 
 impl Proof<'_> {
+    /// Whether a file of this digest may be the one that was meant, as far as is known without a
+    /// look at it. A check may accept it: a signature stays right, whatever the host has by now.
+    pub(crate) fn may_be(&self, sha256: &Digest) -> bool {
+        match self {
+            Self::Digest(digest) => digest == sha256 || digest.algorithm() != sha256.algorithm(),
+            Self::Check { .. } => true,
+            Self::DangerNone => false,
+        }
+    }
+
+    /// Whether who loads a file of this digest finds out whether it is proved: it has the digest that
+    /// was named, or the check is made again.
+    pub(crate) fn is_left_to_loading(&self, sha256: &Digest) -> bool {
+        match self {
+            Self::Digest(digest) => digest == sha256,
+            Self::Check { .. } => true,
+            Self::DangerNone => false,
+        }
+    }
+
     /// The digests to make, each once: SHA-256 first, under which the cache files it.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
         let mut all = vec![Algorithm::Sha256];

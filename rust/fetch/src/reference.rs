@@ -55,6 +55,56 @@ impl Remote {
     }
 }
 
+impl Remote {
+    /// The name that a signed manifest has for it: its path from the folder of `manifest`, where it is
+    /// below that on the same host; of a manifest from elsewhere the path within its repository, or the
+    /// last part of its URL. None where that is no text.
+    pub fn name_in(&self, manifest: Option<&Self>) -> Option<String> {
+        let own = self.parts()?;
+        let below = manifest
+            .filter(|manifest| manifest.is_beside(self))
+            .and_then(Self::parts)
+            .and_then(|mut folder| {
+                folder.pop();
+                own.strip_prefix(&folder[..]).map(<[_]>::to_vec)
+            });
+        let name = match (below, self) {
+            (Some(below), _) => below,
+            (None, Self::HuggingFace(_)) => own,
+            (None, Self::Https(_)) => own.into_iter().next_back().into_iter().collect(),
+        };
+        Some(name.join("/"))
+    }
+
+    /// Whether both are of one host, or of one revision of one repository.
+    fn is_beside(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Https(one), Self::Https(other)) => one.origin() == other.origin(),
+            (Self::HuggingFace(one), Self::HuggingFace(other)) => {
+                (&one.organisation, &one.name, &one.revision)
+                    == (&other.organisation, &other.name, &other.revision)
+            }
+            _ => false,
+        }
+    }
+
+    /// The parts of its path, decoded: no slash is hidden in one.
+    fn parts(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Https(location) => location
+                .segments()
+                .map(|part| {
+                    let decoded = percent_encoding::percent_decode_str(part).decode_utf8();
+                    decoded.ok().map(std::borrow::Cow::into_owned)
+                })
+                .collect(),
+            Self::HuggingFace(repository) => {
+                Some(repository.file.split('/').map(str::to_owned).collect())
+            }
+        }
+    }
+}
+
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

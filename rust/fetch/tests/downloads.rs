@@ -4,12 +4,18 @@
 mod support;
 
 use std::{
-    fs, io::Write, ops::ControlFlow, os::unix::fs::PermissionsExt, sync::Arc, time::Duration,
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    ops::ControlFlow,
+    os::unix::fs::PermissionsExt,
+    sync::Arc,
+    time::Duration,
 };
 
-use strongroom_fetch::{Fetcher, Proof, Recheck, Resolve, Step, Unproved};
+use strongroom_fetch::{Fetcher, Policy, Proof, Recheck, Resolve, Roots, Step, Unproved};
 use strongroom_verify::Algorithm;
-use support::{World, bytes, digest, header, names, remote, sound, whole};
+use support::{HOST, Server, World, bytes, digest, header, names, remote, sound, whole};
 
 fn proved(body: &[u8]) -> Proof<'static> {
     Proof::Digest(digest(body))
@@ -166,6 +172,7 @@ fn a_check_of_the_caller_decides_before_the_file_has_its_name() {
                     code: "signature.example",
                     message: "the signature is another's".to_owned(),
                     next_step: "ask its signer".to_owned(),
+                    kept: false,
                 })
             }
         }),
@@ -319,6 +326,70 @@ fn who_never_answers_is_not_waited_for() {
         let code = world.refused(&policy, &server.url(path), Proof::DangerNone);
         assert_eq!(code, "fetch.timeout", "{path}");
     }
+}
+
+#[test]
+fn a_handshake_that_is_never_answered_is_not_waited_for() {
+    let mut world = World::new();
+    world.limits.handshake = Duration::from_millis(200);
+    let (heard, hello) = std::sync::mpsc::channel();
+    // Reads the ClientHello, and all that follows, and says nothing.
+    let server = Server::raw(move |mut tcp| {
+        let mut first = [0];
+        let _ = tcp.read_exact(&mut first);
+        let _ = heard.send(first[0]);
+        let _ = std::io::copy(&mut tcp, &mut std::io::sink());
+    });
+    let policy = world.policy(&server);
+    let error = world
+        .fetch(&policy, &server.url("/m"), Proof::DangerNone)
+        .unwrap_err();
+    sound(&error);
+    assert_eq!(error.code(), "fetch.timeout");
+    assert!(
+        error.to_string().ends_with("200ms to agree on TLS"),
+        "{error}"
+    );
+    // A record of a handshake: it had the whole of its deadline.
+    assert_eq!(hello.recv().unwrap(), 22);
+}
+
+#[test]
+fn a_connection_that_is_never_taken_is_not_waited_for() {
+    let mut world = World::new();
+    world.limits.connect = Duration::from_millis(200);
+    // Nobody accepts, and the queue of one holds no more: what follows is not answered.
+    let listener = rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )
+    .unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    rustix::net::bind(&listener, &any).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let listener = TcpListener::from(listener);
+    let address = listener.local_addr().unwrap();
+    let patience = Duration::from_millis(200);
+    let mut queue = Vec::new();
+    while let Ok(tcp) = TcpStream::connect_timeout(&address, patience) {
+        queue.push(tcp);
+        assert!(queue.len() < 100, "the queue has no end");
+    }
+    let origin = format!("https://{HOST}:{}", address.port());
+    let policy = Policy::deny(
+        "https://hf.test".parse().unwrap(),
+        Roots::Own(vec![world.authority.certificate.clone()]),
+    )
+    .allow_host(origin.parse().unwrap())
+    .danger_allow_addresses(origin.parse().unwrap(), "127.0.0.0/8".parse().unwrap());
+    let error = world
+        .fetch(&policy, &format!("{origin}/m"), Proof::DangerNone)
+        .unwrap_err();
+    sound(&error);
+    assert_eq!(error.code(), "fetch.timeout");
+    assert!(error.to_string().ends_with("200ms to connect"), "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod support;
 
 use strongroom_fetch::{Location, Origin, Reference, Remote};
-use support::sound;
+use support::{remote, sound};
 
 fn accepted(text: &str) -> Location {
     match text.parse() {
@@ -343,4 +343,47 @@ fn no_accepted_url_is_of_another_host_than_it_says() {
         }
     }
     assert!(taken > 1000 && joined > 1000, "{taken} {joined}");
+}
+
+#[test]
+fn what_a_manifest_calls_a_source() {
+    let name = |source: &str, manifest: Option<&str>| {
+        let manifest = manifest.map(|text| remote(text).unwrap());
+        remote(source).unwrap().name_in(manifest.as_ref())
+    };
+    let below = Some("https://a.example/acme/model.sig?token=x");
+    for (source, manifest, expected) in [
+        ("https://a.example/acme/m.gguf?token=y", below, "m.gguf"),
+        ("https://a.example/acme/x/a%20m.gguf", below, "x/a m.gguf"),
+        // From elsewhere: another folder, port, host or kind, and a file of this machine.
+        ("https://a.example/other/m.gguf", below, "m.gguf"),
+        ("https://a.example/acme2/m.gguf", below, "m.gguf"),
+        ("https://a.example:8443/acme/x/m.gguf", below, "m.gguf"),
+        ("https://b.example/acme/x/m.gguf", below, "m.gguf"),
+        ("https://a.example/acme/x/m.gguf", None, "m.gguf"),
+        ("hf://acme/models/x/m.gguf@v1", below, "x/m.gguf"),
+        ("hf://acme/models/x/m.gguf@v1", None, "x/m.gguf"),
+        (
+            "hf://acme/models/x/m.gguf@v1",
+            Some("hf://acme/models/x/model.sig@v1"),
+            "m.gguf",
+        ),
+        (
+            "hf://acme/models/x/m.gguf@v1",
+            Some("hf://acme/models/x/model.sig@v2"),
+            "x/m.gguf",
+        ),
+        (
+            "hf://acme/models/x/m.gguf@v1",
+            Some("hf://acme/other/x/model.sig@v1"),
+            "x/m.gguf",
+        ),
+    ] {
+        assert_eq!(
+            name(source, manifest).as_deref(),
+            Some(expected),
+            "{source}"
+        );
+    }
+    assert_eq!(name("https://a.example/acme/%ff.gguf", below), None);
 }

@@ -36,11 +36,24 @@ pub fn read(
     size_limit: Option<u64>,
     progress: Progress<'_>,
 ) -> Result<Unproven, SourceError> {
+    read_source(Source::open(path)?, algorithms, size_limit, progress)
+}
+
+/// As [`read`], of a file that is open.
+///
+/// # Errors
+/// [`SourceError`], but for those of opening.
+pub fn read_source(
+    mut source: Source,
+    algorithms: &[Algorithm],
+    size_limit: Option<u64>,
+    progress: Progress<'_>,
+) -> Result<Unproven, SourceError> {
     let algorithms = match algorithms {
         [] => &[Algorithm::Sha256],
         some => some,
     };
-    let mut source = Source::open(path)?;
+    let path = &source.path().to_owned();
     let mut memory = Room::reserve(path, source.size(), size_limit)?;
     let real_path = source.real_path();
     let digests = pipeline::run(&mut source, algorithms, progress, |chunk| {

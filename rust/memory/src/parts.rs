@@ -65,7 +65,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    fn size(&self) -> Option<u64> {
+    /// Bytes of the image; none where they are more than can be counted.
+    pub fn size(&self) -> Option<u64> {
         let mut size = self.header.len() as u64;
         for (bytes, zeros) in self.parts.iter().flatten() {
             let length = bytes.end.checked_sub(bytes.start)?;
@@ -93,38 +94,11 @@ pub fn read<E: From<SourceError>>(
         [] => &[Algorithm::Sha256],
         some => some,
     };
-    let mut heads = paths
-        .iter()
-        .map(|path| {
-            Source::open(path).map(|source| Head {
-                source,
-                bytes: Vec::new(),
-            })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut heads = open(paths)?;
     let layout = plan(&mut heads)?;
     // A layout of more than there can be is one of more than is available.
     let size = layout.size().unwrap_or(u64::MAX);
-    let Some(first) = heads.first() else {
-        return Err(SourceError::Empty {
-            path: PathBuf::new(),
-        }
-        .into());
-    };
-    let name = first.path().to_owned();
-    let real_path = first.source.real_path();
-    // What is held to the folder of the first is true of all.
-    let folder = |path: &Option<PathBuf>| {
-        path.as_ref()
-            .and_then(|path| path.parent())
-            .map(ToOwned::to_owned)
-    };
-    for head in &heads {
-        if folder(&head.source.real_path()) != folder(&real_path) {
-            let path = head.path().to_owned();
-            return Err(SourceError::Scattered { path }.into());
-        }
-    }
+    let (name, real_path) = together(&heads)?;
     let mut room = Room::reserve(&name, size, size_limit)?;
     room.write(&name, &layout.header)?;
     let total = heads.iter().map(Head::size).sum();
@@ -142,6 +116,88 @@ pub fn read<E: From<SourceError>>(
         .map(|(place, &algorithm)| of_digests(algorithm, parts.iter().map(|part| &part[place])))
         .collect();
     Ok(room.seal(&name, real_path, digests, parts)?)
+}
+
+fn open(paths: &[PathBuf]) -> Result<Vec<Head>, SourceError> {
+    let open = |path: &PathBuf| {
+        Source::open(path).map(|source| Head {
+            source,
+            bytes: Vec::new(),
+        })
+    };
+    paths.iter().map(open).collect()
+}
+
+/// The path of the first part, and where it really is: in one folder with all others.
+fn together(heads: &[Head]) -> Result<(PathBuf, Option<PathBuf>), SourceError> {
+    let Some(first) = heads.first() else {
+        return Err(SourceError::Empty {
+            path: PathBuf::new(),
+        });
+    };
+    let real_path = first.source.real_path();
+    // What is held to the folder of the first is true of all.
+    let folder = |path: &Option<PathBuf>| {
+        path.as_ref()
+            .and_then(|path| path.parent())
+            .map(ToOwned::to_owned)
+    };
+    for head in heads {
+        if folder(&head.source.real_path()) != folder(&real_path) {
+            let path = head.path().to_owned();
+            return Err(SourceError::Scattered { path });
+        }
+    }
+    Ok((first.path().to_owned(), real_path))
+}
+
+/// What was seen of parts of which nothing is kept.
+#[derive(Debug)]
+pub struct Hashed<T> {
+    /// Of their beginnings.
+    pub seen: T,
+    /// The digest of their digests, one after the other.
+    pub digest: Digest,
+    /// Of each part.
+    pub parts: Vec<Digest>,
+    /// Bytes of all of them.
+    pub size: u64,
+}
+
+/// Hashes every byte of the parts at `paths` with SHA-256, after a `look` at their beginnings.
+///
+/// # Errors
+/// [`SourceError`], those of reading, and what `look` answers.
+pub fn hash<T, E: From<SourceError>>(
+    paths: &[PathBuf],
+    progress: Progress<'_>,
+    look: impl FnOnce(&mut [Head]) -> Result<T, E>,
+) -> Result<Hashed<T>, E> {
+    let mut heads = open(paths)?;
+    let seen = look(&mut heads)?;
+    together(&heads)?;
+    let size = heads.iter().map(Head::size).sum();
+    let mut before = 0;
+    let mut parts = Vec::with_capacity(heads.len());
+    for Head { mut source, bytes } in heads {
+        let length = source.size();
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        hasher.update(&bytes);
+        let mut done = |done, _| progress(before + done, size);
+        parts.extend(pipeline::go_on(
+            &mut source,
+            vec![hasher],
+            &mut done,
+            |_| Ok(()),
+        )?);
+        before += length;
+    }
+    Ok(Hashed {
+        seen,
+        digest: of_digests(Algorithm::Sha256, parts.iter()),
+        parts,
+        size,
+    })
 }
 
 /// The digest of digests, one after the other, as `OpenSSF` Model Signing names a model by.

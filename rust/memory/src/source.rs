@@ -45,6 +45,15 @@ impl Source {
                 errno => io_error("open", path, errno),
             }
         })?;
+        Self::of(file, path)
+    }
+
+    /// Takes a file that is open, and is to be read from where its offset is: its beginning. `path`
+    /// is for messages.
+    ///
+    /// # Errors
+    /// [`SourceError`]: `directory`, `special`, `empty`, `io`.
+    pub fn of(file: OwnedFd, path: &Path) -> Result<Self, SourceError> {
         let path = path.to_owned();
         let opened = match rustix::fs::fstat(&file) {
             Ok(stat) => stat,

@@ -1,21 +1,34 @@
 //! From a source on a host to a file in the cache; its bytes never pass through Python.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    cell::RefCell,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use pyo3::{prelude::*, types::PyString};
 use strongroom_fetch::{
-    Cache, FetchError, Fetcher, Limits, Network, Origin, Pins, Policy, Proof, Recheck, Reference,
-    Roots, Step,
+    Cache, FetchError, Fetcher, Limits, Network, Origin, Pins, Policy, Recheck, Reference, Roots,
+    Step,
 };
-use strongroom_verify::Digest;
+use strongroom_verify::{Digest, VerifyError};
 
-use crate::{arguments, detach, errors::Error, image};
+use crate::{
+    arguments, detach,
+    download::Held,
+    errors::Error,
+    image,
+    manifest::Manifest,
+    proof::Listed,
+    side_file::Given,
+    signature::{Claim, Evidence},
+};
 
 /// Which hosts may be asked, and what they have to show.
 #[pyclass(frozen, module = "strongroom._core")]
 pub(crate) struct Sources {
-    policy: Policy,
-    limits: Limits,
+    pub(crate) policy: Policy,
+    pub(crate) limits: Limits,
 }
 
 #[pymethods]
@@ -85,6 +98,7 @@ pub(crate) struct Fetched {
     size: u64,
     verified: bool,
     cached: bool,
+    evidence: Option<Py<Evidence>>,
 }
 
 /// The path that a reference names, or None where it is a source on a host.
@@ -105,15 +119,51 @@ pub(crate) fn owner_of(reference: &str) -> Result<Option<(&'static str, String)>
     })
 }
 
+/// The name that a signed manifest has for a source on a host; the manifest's own where it is on one.
+#[pyfunction]
+#[pyo3(signature = (reference, *, manifest=None))]
+pub(crate) fn name_in_manifest(reference: &str, manifest: Option<&str>) -> Result<String, Error> {
+    let remote = |text: &str| {
+        Ok::<_, FetchError>(match text.parse()? {
+            Reference::Local(_) => None,
+            Reference::Remote(remote) => Some(remote),
+        })
+    };
+    let manifest = manifest.map(remote).transpose()?.flatten();
+    let name = remote(reference)?.and_then(|source| source.name_in(manifest.as_ref()));
+    name.ok_or_else(|| Error::option("manifest", "can't list a file whose name is no text"))
+}
+
+/// Gives the files of a model in parts, which the cache has, their names beside each other.
+#[pyfunction]
+#[pyo3(signature = (files, *, cache))]
+pub(crate) fn assemble(
+    py: Python<'_>,
+    files: Vec<(String, String)>,
+    cache: PathBuf,
+) -> Result<OsString, Error> {
+    let files = files
+        .iter()
+        .map(|(name, digest)| Ok((name.as_str(), digest.parse()?)))
+        .collect::<Result<Vec<_>, VerifyError>>()?;
+    let first = detach::run(py, || Cache::open(&cache)?.assemble(&files))?;
+    Ok(first.into_os_string())
+}
+
 /// Gets a source on a host into the cache, or finds it there.
 #[pyfunction]
-#[pyo3(signature = (reference, *, sources, cache, checksum, danger_unverified=false, recheck=true, progress=None))]
+#[pyo3(signature = (reference, *, sources, cache, checksum, signature=None, public_key=None, hash=None, manifest=None, manifest_name=None, danger_unverified=false, recheck=true, progress=None))]
 pub(crate) fn fetch(
     py: Python<'_>,
     reference: &str,
     sources: &Bound<'_, Sources>,
     cache: PathBuf,
     checksum: Option<&Bound<'_, PyString>>,
+    signature: Option<Given>,
+    public_key: Option<PathBuf>,
+    hash: Option<&str>,
+    manifest: Option<Py<Manifest>>,
+    manifest_name: Option<String>,
     danger_unverified: bool,
     recheck: bool,
     progress: Option<Py<PyAny>>,
@@ -125,9 +175,21 @@ pub(crate) fn fetch(
         }
         .into());
     };
-    let expected = checksum.map(image::parse).transpose()?;
-    if expected.is_none() && !danger_unverified {
-        return Err(Error::nothing_to_prove(&remote.to_string()));
+    let name = remote.to_string();
+    let digest = checksum.map(image::parse).transpose()?;
+    if signature.is_none() && public_key.is_some() {
+        return Err(Error::option(
+            "signature",
+            "must be named: beside a source on a host none is looked for",
+        ));
+    }
+    let claim = Claim::new(Path::new(&name), signature, public_key, hash)?;
+    let listed = manifest
+        .map(|manifest| Listed::new(manifest, manifest_name.into_iter().collect()))
+        .transpose()?;
+    let verified = digest.is_some() || claim.is_some() || listed.is_some();
+    if !verified && !danger_unverified {
+        return Err(Error::nothing_to_prove(&name));
     }
     let Sources { policy, limits } = sources.get();
     let recheck = if recheck {
@@ -135,27 +197,41 @@ pub(crate) fn fetch(
     } else {
         Recheck::WhenLoaded
     };
-    let fetched = detach::interruptible(py, progress, |caller| {
+    let (fetched, evidence) = detach::interruptible(py, progress, |caller| {
+        // What proves the file is read before it: it says what the one pass has to yield.
+        let held = Held {
+            name: name.clone().into(),
+            digest,
+            signature: claim.map(Claim::read).transpose()?,
+            listed,
+        };
         let cache = Cache::open(&cache)?;
-        let proof = expected.map_or(Proof::DangerNone, Proof::Digest);
-        Fetcher::new(&cache, policy).limits(limits.clone()).fetch(
+        let caller = RefCell::new(caller);
+        let mut evidence = None;
+        let fetched = Fetcher::new(&cache, policy).limits(limits.clone()).fetch(
             &remote,
-            proof,
+            held.proof(&caller, &mut evidence),
             recheck,
-            &mut |step| match step {
-                Step::Connecting => caller.go_on(),
-                Step::Waiting(done) => caller.progress(done, 0),
-                Step::Receiving(done, total) => caller.progress(done, total.unwrap_or(0)),
-                Step::Checking(done, total) => caller.progress(done, total),
+            &mut |step| {
+                let mut caller = caller.borrow_mut();
+                match step {
+                    Step::Connecting => caller.go_on(),
+                    Step::Waiting(done) => caller.progress(done, 0),
+                    Step::Receiving(done, total) => caller.progress(done, total.unwrap_or(0)),
+                    Step::Checking(done, total) => caller.progress(done, total),
+                }
             },
-        )
+        )?;
+        Ok::<_, Error>((fetched, evidence))
     })?;
+    let evidence = evidence.map(|evidence| Py::new(py, Evidence::from(evidence)));
     Ok(Fetched {
-        source: remote.to_string(),
+        source: name,
         path: fetched.path.into_os_string(),
         digest: fetched.sha256.to_string(),
         size: fetched.size,
-        verified: expected.is_some(),
+        verified,
         cached: fetched.cached,
+        evidence: evidence.transpose()?,
     })
 }

@@ -20,6 +20,7 @@ use crate::{
     keyring::Keyring,
     manifest::{Manifest, ManifestEvidence},
     proof::{Files, Listed, Trusted},
+    side_file::Given,
     signature::{self, Evidence},
     store::Unsealing,
 };
@@ -65,7 +66,7 @@ impl Image {
         path: PathBuf,
         checksum: Option<&Bound<'_, PyString>>,
         danger_unverified: bool,
-        signature: Option<PathBuf>,
+        signature: Option<Given>,
         public_key: Option<PathBuf>,
         hash: Option<&str>,
         allow_architectures: Vec<String>,
@@ -105,9 +106,10 @@ impl Image {
             ));
         }
         let files = Files { path, parts };
+        let mut signature = signature;
         let claims = files
             .signed()
-            .map(|file| signature::Claim::new(file, signature.clone(), public_key.clone(), hash))
+            .map(|file| signature::Claim::new(file, signature.take(), public_key.clone(), hash))
             .collect::<Result<Vec<_>, _>>()?;
         let policy = Policy {
             allow_architectures,

@@ -12,6 +12,7 @@ compile_error!("a panic must not end the process that imports this module: let i
 mod arguments;
 mod detach;
 mod doctor;
+mod download;
 mod errors;
 mod fetch;
 mod gguf;
@@ -27,6 +28,7 @@ mod parts;
 mod passphrase;
 mod proof;
 mod seal;
+mod side_file;
 mod signature;
 mod signing;
 mod store;
@@ -47,7 +49,7 @@ mod _core {
     use crate::{
         doctor::{Capability, doctor, rehearse},
         errors::error_codes,
-        fetch::{Fetched, Sources, fetch, local_path, owner_of},
+        fetch::{Fetched, Sources, assemble, fetch, local_path, name_in_manifest, owner_of},
         gguf::{Finding, Header, SpecialToken, Tokenizer},
         image::Image,
         inspect::{Inspection, inspect},
@@ -55,6 +57,7 @@ mod _core {
         manifest::{Manifest, ManifestEvidence, sign_manifest, verify_manifest},
         model::{Layer, Model},
         seal::{open_sealed, seal_file},
+        side_file::{SideFile, read_side_file},
         signature::{Evidence, verify_file},
         signing::{generate_key, sign_file},
         store::{SealedHeader, export_sealed, reseal, seal_image, sealed_header, verify_sealed},

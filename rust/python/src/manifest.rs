@@ -18,7 +18,7 @@ use strongroom_verify::{
 };
 use zeroize::Zeroizing;
 
-use crate::{detach, errors::Error, output, passphrase::Passphrase};
+use crate::{detach, errors::Error, output, passphrase::Passphrase, side_file::Given};
 
 /// That a tree is what was signed.
 #[pyclass(frozen, get_all, module = "strongroom._core")]
@@ -94,7 +94,7 @@ pub(crate) struct Manifest {
 
 #[pymethods]
 impl Manifest {
-    /// Reads and verifies the signed manifest at `path`; no file that it lists is opened.
+    /// Reads and verifies a signed manifest, at a path or sent by a host; no file that it lists is opened.
     #[new]
     #[pyo3(
         signature = (path, *, public_key=None, certificates=Vec::new(), identity=None, issuer=None, trusted_root=None, now=None),
@@ -102,7 +102,7 @@ impl Manifest {
     )]
     fn new(
         py: Python<'_>,
-        path: PathBuf,
+        path: Given,
         public_key: Option<PathBuf>,
         certificates: Vec<PathBuf>,
         identity: Option<String>,
@@ -162,11 +162,12 @@ struct Whom {
 }
 
 impl Whom {
-    /// Reads whom to trust, and only then what a stranger wrote at `path`.
-    fn verify(self, path: &Path, now: Duration) -> Result<Verified, Error> {
+    /// Reads whom to trust, and only then what a stranger wrote.
+    fn verify(self, given: &Given, now: Duration) -> Result<Verified, Error> {
         let bundle = |trust: &Trust<'_>| {
-            let bundle = Source::read_small(path, LARGEST_BUNDLE)?;
-            manifest::read(&bundle, trust).map_err(|error| Error::from(error).in_file(path))
+            let bundle = given.read(LARGEST_BUNDLE)?;
+            manifest::read(&bundle, trust)
+                .map_err(|error| Error::from(error).in_file(&given.name()))
         };
         match (
             self.public_key,
@@ -231,7 +232,7 @@ pub(crate) fn verify_manifest(
     detach::interruptible(py, progress, |caller| {
         let mut ignored = ignoring(&ignore_paths)?;
         ignored.signature(&path, &signature);
-        let verified = whom.verify(&signature, now)?;
+        let verified = whom.verify(&Given::File(signature), now)?;
         let names: Option<Vec<&str>> = files
             .as_ref()
             .map(|names| names.iter().map(String::as_str).collect());

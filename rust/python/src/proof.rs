@@ -91,8 +91,13 @@ impl Listed {
         })
     }
 
+    /// What was signed of each file, in order; none where it is a single one that is listed in shards.
+    pub(crate) fn digests(&self) -> &[Digest] {
+        &self.digests
+    }
+
     /// Holds the bytes to what was signed, where they are held to more.
-    fn compare(&self, unproven: &Unproven) -> Result<(), Error> {
+    pub(crate) fn compare(&self, unproven: &Unproven) -> Result<(), Error> {
         if !unproven.parts().is_empty() {
             return Ok(unproven.compare_parts(&self.digests)?);
         }

@@ -12,6 +12,7 @@ use strongroom_verify::{
 use crate::{
     detach::{self, Caller},
     errors::Error,
+    side_file::Given,
 };
 
 /// What a verification found.
@@ -41,7 +42,7 @@ impl From<signature::Evidence> for Evidence {
 /// That a file was signed by whoever has a key: three names and a hash, nothing of it read yet.
 pub(crate) struct Claim {
     file: PathBuf,
-    signature: Option<PathBuf>,
+    signature: Option<Given>,
     public_key: PathBuf,
     hash: Option<Algorithm>,
 }
@@ -50,7 +51,7 @@ impl Claim {
     /// `None` where nothing of a signature is named. One that isn't named stands beside the file.
     pub(crate) fn new(
         file: &Path,
-        signature: Option<PathBuf>,
+        signature: Option<Given>,
         public_key: Option<PathBuf>,
         hash: Option<&str>,
     ) -> Result<Option<Self>, Error> {
@@ -74,12 +75,12 @@ impl Claim {
         let key = Source::read_small(&self.public_key, key::LONGEST_FILE)?;
         let key = TrustedKey::from_file(&key)
             .map_err(|error| Error::from(error).in_file(&self.public_key))?;
-        let path = self
+        let given = self
             .signature
-            .unwrap_or_else(|| beside(&self.file, key.suffix()));
-        let file = Source::read_small(&path, signature::LONGEST_FILE)?;
+            .unwrap_or_else(|| Given::File(beside(&self.file, key.suffix())));
+        let file = given.read(signature::LONGEST_FILE)?;
         key.signature(&file, self.hash)
-            .map_err(|error| Error::from(error).in_file(&path))
+            .map_err(|error| Error::from(error).in_file(&given.name()))
     }
 }
 
@@ -151,6 +152,7 @@ pub(crate) fn verify_file(
     hash: Option<&str>,
     progress: Option<Py<PyAny>>,
 ) -> Result<Evidence, Error> {
+    let signature = signature.map(Given::File);
     let claim = Claim::new(&path, signature, Some(public_key), hash)?.ok_or_else(Error::no_key)?;
     detach::interruptible(py, progress, |caller| {
         let signature = claim.read()?;

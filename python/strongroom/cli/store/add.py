@@ -5,16 +5,19 @@ from typing import Annotated
 import typer
 
 from strongroom.cli.arguments import (
+    Architectures,
     CertificateChain,
     Checksums,
     Config,
+    Hash,
     Identity,
     Issuer,
     ManifestFile,
     ModelVersion,
+    PublicKey,
+    SignatureFile,
     TrustedRoot,
-    checksum_of,
-    manifest_of,
+    given_of,
 )
 from strongroom.cli.loading import checking
 from strongroom.cli.store.listing import entry_json
@@ -44,24 +47,15 @@ def add(
     *,
     checksum: Checksums = None,
     model_version: ModelVersion = None,
-    public_key: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The key that the model must be signed with.")
-    ] = None,
-    signature: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The signature; default MODEL.sig.")
-    ] = None,
+    public_key: PublicKey = None,
+    signature: SignatureFile = None,
     manifest: ManifestFile = None,
     certificate_chain: CertificateChain = None,
     identity: Identity = None,
     issuer: Issuer = None,
     trusted_root: TrustedRoot = None,
-    hash: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What the signature is over: sha256, sha384, sha512.")
-    ] = None,
-    allow_architecture: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="An architecture to let pass unchecked; may be repeated."),
-    ] = None,
+    hash: Hash = None,
+    allow_architecture: Architectures = None,
     replacing: Annotated[
         bool, typer.Option("--replace", help="Also where the store has a model of this name.")
     ] = False,
@@ -94,13 +88,12 @@ def add(
                 name,
                 path_of(model),
                 version=model_version,
-                checksum=checksum_of(checksum),
-                signature=signature,
-                public_key=None if manifest else public_key,
-                hash=hash,
-                manifest=manifest_of(
-                    manifest,
+                given=given_of(
+                    checksum=checksum,
                     public_key=public_key,
+                    signature=signature,
+                    hash=hash,
+                    manifest=manifest,
                     certificate_chain=certificate_chain,
                     identity=identity,
                     issuer=issuer,

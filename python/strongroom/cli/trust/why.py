@@ -5,18 +5,21 @@ from typing import Annotated, Any
 import typer
 
 from strongroom.cli.arguments import (
+    Architectures,
     CertificateChain,
     Checksums,
     Config,
+    Hash,
     Identity,
     Issuer,
     ManifestFile,
     ModelVersion,
     Name,
+    PublicKey,
+    SignatureFile,
     TrustedRoot,
-    checksum_of,
     configured,
-    manifest_of,
+    given_of,
 )
 from strongroom.cli.loading import checking, name_of
 from strongroom.cli.terminal import json_of, note, plain, report, tables, write_json
@@ -33,27 +36,17 @@ def why(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file.")],
     *,
     checksum: Checksums = None,
-    public_key: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The key that the call would give.")
-    ] = None,
-    signature: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The signature; default MODEL.sig, MODEL.minisig.")
-    ] = None,
+    public_key: PublicKey = None,
+    signature: SignatureFile = None,
     manifest: ManifestFile = None,
     certificate_chain: CertificateChain = None,
     identity: Identity = None,
     issuer: Issuer = None,
     trusted_root: TrustedRoot = None,
-    hash: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="What it is over: sha256, sha384, sha512; default by the key."),
-    ] = None,
+    hash: Hash = None,
     name: Name = None,
     model_version: ModelVersion = None,
-    allow_architecture: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="An architecture to let pass unchecked; may be repeated."),
-    ] = None,
+    allow_architecture: Architectures = None,
     config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
@@ -65,13 +58,12 @@ def why(
                 path_of(model),
                 name=name_of(model, name),
                 version=model_version,
-                checksum=checksum_of(checksum),
-                signature=signature,
-                public_key=None if manifest else public_key,
-                hash=hash,
-                manifest=manifest_of(
-                    manifest,
+                given=given_of(
+                    checksum=checksum,
+                    signature=signature,
                     public_key=public_key,
+                    hash=hash,
+                    manifest=manifest,
                     certificate_chain=certificate_chain,
                     identity=identity,
                     issuer=issuer,
