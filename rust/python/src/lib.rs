@@ -2,7 +2,8 @@
 //!
 //! Its surface is described in `python/strongroom/_core.pyi`. Errors cross in `errors`, the GIL is
 //! released in `detach`; no other file does either.
-#![forbid(unsafe_code)]
+// But for the buffer protocol, in `memory/buffers.rs`.
+#![deny(unsafe_code)]
 // pyo3 hands arguments over by value, and what is a keyword in Python is an argument here.
 #![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
 
@@ -18,6 +19,7 @@ mod gguf;
 mod image;
 mod inspect;
 mod manifest;
+mod memory;
 mod model;
 mod output;
 #[cfg(feature = "panic-probe")]
@@ -49,6 +51,7 @@ mod _core {
         image::Image,
         inspect::{Inspection, inspect},
         manifest::{Manifest, ManifestEvidence, sign_manifest, verify_manifest},
+        memory::{Arena, ArenaUsage, BufferUsage, SecureBuffer, compare_digest},
         model::{Layer, Model},
         signature::{Evidence, verify_file},
         signing::{generate_key, sign_file},
