@@ -52,6 +52,11 @@ The public names:
 - sign: signs a file
 - generate_key: makes a key pair
 - Evidence: what a verification found: who, what, how, when, by which rule
+- SecureArena: memory for secrets, up to a limit
+- SecureBuffer: bytes in it
+- BufferUsage: a buffer that is held, what for, and since when
+- ArenaProtection: what an arena's memory is protected by
+- compare_digest: whether two secrets are the same, in constant time
 - doctor: what this machine can enforce
 - Capability: one row of `doctor`
 - StrongroomError: the root of the errors, each with `code`, `message` and `next_step`
@@ -75,6 +80,8 @@ The public names:
 - TemplateError: the chat template is missing, fails, or can't be trusted
 - RequestError: the request was refused, or missed its deadline
 - RouterError: the Router is closed, or has no such model
+- ArenaError: a secure buffer can't be had, used or freed
+- SecureMemoryError: the kernel doesn't give memory that is protected as was asked for
 """
 
 TYPE_CHECKING = False  # typing's own would be imported for nothing else
@@ -92,6 +99,7 @@ if TYPE_CHECKING:
     )
     from strongroom.configuration.load import load_settings
     from strongroom.errors import (
+        ArenaError,
         CertificateError,
         ChecksumError,
         FetchError,
@@ -105,6 +113,7 @@ if TYPE_CHECKING:
         RouterError,
         SandboxError,
         SealError,
+        SecureMemoryError,
         SettingsError,
         SignatureError,
         SigningKeyError,
@@ -113,6 +122,13 @@ if TYPE_CHECKING:
         TemplateError,
         TrustError,
         WorkerError,
+    )
+    from strongroom.memory import (
+        ArenaProtection,
+        BufferUsage,
+        SecureArena,
+        SecureBuffer,
+        compare_digest,
     )
     from strongroom.messages import Message, MessageDict, Prompt, Role
     from strongroom.models.evidence import Evidence
@@ -138,8 +154,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ArenaError",
+    "ArenaProtection",
     "AsyncRouter",
     "AsyncStream",
+    "BufferUsage",
     "Capability",
     "CertificateError",
     "ChecksumError",
@@ -177,6 +196,9 @@ __all__ = [
     "SandboxError",
     "Sandboxing",
     "SealError",
+    "SecureArena",
+    "SecureBuffer",
+    "SecureMemoryError",
     "Security",
     "Settings",
     "SettingsError",
@@ -196,6 +218,7 @@ __all__ = [
     "TrustedDigest",
     "TrustedSource",
     "WorkerError",
+    "compare_digest",
     "doctor",
     "fetch",
     "generate_key",
@@ -208,8 +231,11 @@ __all__ = [
 ]
 
 _WHERE = {
+    "ArenaError": "strongroom.errors",
+    "ArenaProtection": "strongroom.memory",
     "AsyncRouter": "strongroom.router.async_router",
     "AsyncStream": "strongroom.router.stream",
+    "BufferUsage": "strongroom.memory",
     "Capability": "strongroom._core",
     "CertificateError": "strongroom.errors",
     "ChecksumError": "strongroom.errors",
@@ -247,6 +273,9 @@ _WHERE = {
     "SandboxError": "strongroom.errors",
     "SealError": "strongroom.errors",
     "Sandboxing": "strongroom.settings",
+    "SecureArena": "strongroom.memory",
+    "SecureBuffer": "strongroom.memory",
+    "SecureMemoryError": "strongroom.errors",
     "Security": "strongroom.settings",
     "Settings": "strongroom.settings",
     "SettingsError": "strongroom.errors",
@@ -266,6 +295,7 @@ _WHERE = {
     "TrustedDigest": "strongroom.trust.policy",
     "TrustedSource": "strongroom.trust.policy",
     "WorkerError": "strongroom.errors",
+    "compare_digest": "strongroom.memory",
     "doctor": "strongroom._core",
     "fetch": "strongroom.models.fetching",
     "generate_key": "strongroom.models.signing",

@@ -9,8 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self, final
 
+from typing_extensions import Buffer
+
 __all__ = [
+    "Arena",
+    "ArenaUsage",
     "Began",
+    "BufferUsage",
     "Capability",
     "Evidence",
     "Fetched",
@@ -26,6 +31,7 @@ __all__ = [
     "Model",
     "Piece",
     "SealedHeader",
+    "SecureBuffer",
     "SideFile",
     "Sources",
     "SpecialToken",
@@ -33,6 +39,7 @@ __all__ = [
     "Tokenizer",
     "__version__",
     "assemble",
+    "compare_digest",
     "doctor",
     "error_codes",
     "export_sealed",
@@ -913,3 +920,88 @@ def reseal(
 
     Raises SealError, StoreError.
     """
+
+def compare_digest(a: Buffer | str, b: Buffer | str, /) -> bool:
+    """Whether two secrets are the same, in a time that depends on their lengths alone.
+
+    Both are bytes-like, or both strings of ASCII characters; like `hmac.compare_digest`, this raises
+    `TypeError` for anything else, and shows nothing of it.
+    """
+
+@final
+class SecureBuffer:
+    """Bytes in secure memory, which `memoryview` and NumPy see without a copy.
+
+    It is wiped when it is closed or dropped, when it has lain idle for longer than its arena allows, and at
+    exit. A view of it keeps the memory: while there is one, closing raises `ArenaError` (`arena.in_use`),
+    which is a `BufferError`. In a forked child there is no such memory: a view that was made before the fork
+    must not be touched there, and making one raises `arena.forked`.
+    """
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, as it was allocated."""
+    @property
+    def backing(self) -> Literal["secret", "locked", "swappable"]:
+        """What holds its pages."""
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or wiped for its age."""
+    def close(self) -> None:
+        """Wipe and free it; nothing where that was done already."""
+    def write(self, data: Buffer, offset: int = 0) -> None:
+        """Copy bytes into it. What they were copied from is left as it is."""
+    def __len__(self) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Arena:
+    """Secure memory up to a limit; `strongroom.SecureArena` describes the arguments."""
+
+    def __new__(cls, max_bytes: int, max_age: float | None, backing: str, fallback: str) -> Self: ...
+    def allocate(self, size: int, purpose: str) -> SecureBuffer:
+        """A buffer of zeros."""
+    def reclaim(self) -> int:
+        """Wipes what lay idle for too long; returns how many buffers that were."""
+    def usage(self) -> ArenaUsage:
+        """What is held."""
+
+@final
+class BufferUsage:
+    """A buffer that is held; times are in seconds."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def purpose(self) -> str: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def age(self) -> float: ...
+    @property
+    def idle(self) -> float: ...
+    @property
+    def views(self) -> int: ...
+    @property
+    def backing(self) -> Literal["secret", "locked", "swappable"]: ...
+
+@final
+class ArenaUsage:
+    """What an arena holds; `secret`, `locked` and `swappable` are mapped bytes."""
+
+    @property
+    def buffers(self) -> list[BufferUsage]: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def max_bytes(self) -> int: ...
+    @property
+    def secret(self) -> int: ...
+    @property
+    def locked(self) -> int: ...
+    @property
+    def swappable(self) -> int: ...
+    @property
+    def fallbacks(self) -> list[str]: ...

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 __all__ = [
+    "ArenaError",
     "CertificateError",
     "ChecksumError",
     "FetchError",
@@ -21,6 +22,7 @@ __all__ = [
     "RouterError",
     "SandboxError",
     "SealError",
+    "SecureMemoryError",
     "SettingsError",
     "SignatureError",
     "SigningKeyError",
@@ -214,6 +216,14 @@ class RouterError(StrongroomError):
     """The router is closed, or has no such model."""
 
 
+class ArenaError(StrongroomError, BufferError):
+    """A secure buffer can't be had within its arena's limits, not be used any more, or not be freed yet."""
+
+
+class SecureMemoryError(StrongroomError, MemoryError):
+    """The kernel doesn't give memory that is protected as was asked for."""
+
+
 CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
     {
         "settings": SettingsError,
@@ -237,6 +247,8 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "router": RouterError,
         "seal": SealError,
         "store": StoreError,
+        "arena": ArenaError,
+        "memory": SecureMemoryError,
     }
 )
 """The class of each prefix."""

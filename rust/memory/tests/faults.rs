@@ -145,6 +145,19 @@ fn does() {
         }
         "limits" => limits(backing),
         "no memfd_secret" => kernel_without(),
+        "no addresses" => {
+            let arena = arena(backing, Fallback::Report);
+            let none = Rlimit {
+                current: Some(1 << 20),
+                maximum: Some(1 << 20),
+            };
+            setrlimit(Resource::As, none).unwrap();
+            assert_eq!(
+                arena.allocate(1000, "test").unwrap_err().code(),
+                "memory.refused"
+            );
+            exit(42);
+        }
         "flags" => {
             let buffer = strict().allocate(64, "test").unwrap();
             assert!(excluded(address(&buffer)));
@@ -331,6 +344,11 @@ fn a_forked_child_is_told_that_it_has_none() {
 #[test]
 fn without_locked_memory_it_is_refused_or_reported_and_guarded() {
     ends("limits", &FAULTS, "");
+}
+
+#[test]
+fn without_addresses_no_fallback_helps() {
+    ends("no addresses", &FINISHES, "");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use pyo3::{prelude::*, types::PyModule};
 use strongroom_fetch::FetchError;
 use strongroom_gguf::Refusal;
 use strongroom_host::HostError;
-use strongroom_memory::{ProofError, SourceError};
+use strongroom_memory::{ArenaError, ProofError, SourceError};
 use strongroom_protocol::FaultCode;
 use strongroom_seal::SealError;
 use strongroom_verify::{
@@ -17,6 +17,7 @@ use strongroom_verify::{
 
 /// Codes that this crate adds, for what no crate below it can know.
 const CODES: &[&str] = &[
+    "arena.invalid",
     "option.out_of_range",
     "output.exists",
     "output.unwritable",
@@ -68,6 +69,7 @@ pub(crate) fn error_codes() -> Vec<&'static str> {
         strongroom_gguf::CODES,
         strongroom_host::CODES,
         strongroom_memory::CODES,
+        strongroom_memory::arena::CODES,
         strongroom_sandbox::CODES,
         strongroom_seal::CODES,
         strongroom_verify::CODES,
@@ -107,6 +109,15 @@ impl Error {
             code: "option.out_of_range",
             message: format!("{name} {reason}"),
             next_step: "see the option's documented range".to_owned(),
+        }
+    }
+
+    /// An option of an arena, or of a buffer, that can't be passed on.
+    pub(crate) fn arena(name: &str, reason: &str) -> Self {
+        Self::Core {
+            code: "arena.invalid",
+            message: format!("{name} {reason}"),
+            next_step: "give a value that the documentation names".to_owned(),
         }
     }
 
@@ -290,6 +301,7 @@ macro_rules! from_core {
 }
 
 from_core!(
+    ArenaError,
     FetchError,
     CertificateError,
     HostError,

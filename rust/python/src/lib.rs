@@ -2,7 +2,8 @@
 //!
 //! Its surface is described in `python/strongroom/_core.pyi`. Errors cross in `errors`, the GIL is
 //! released in `detach`; no other file does either.
-#![forbid(unsafe_code)]
+// But for the buffer protocol, in `memory/buffers.rs`.
+#![deny(unsafe_code)]
 // pyo3 hands arguments over by value, and what is a keyword in Python is an argument here.
 #![allow(clippy::needless_pass_by_value, clippy::too_many_arguments)]
 
@@ -20,6 +21,7 @@ mod image;
 mod inspect;
 mod keyring;
 mod manifest;
+mod memory;
 mod model;
 mod output;
 #[cfg(feature = "panic-probe")]
@@ -55,6 +57,7 @@ mod _core {
         inspect::{Inspection, inspect},
         keyring::Keyring,
         manifest::{Manifest, ManifestEvidence, sign_manifest, verify_manifest},
+        memory::{Arena, ArenaUsage, BufferUsage, SecureBuffer, compare_digest},
         model::{Layer, Model},
         seal::{open_sealed, seal_file},
         side_file::{SideFile, read_side_file},

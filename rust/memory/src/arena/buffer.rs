@@ -31,6 +31,11 @@ impl Buffer {
         &self.0.purpose
     }
 
+    /// Whether it was closed, or wiped for its age.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_gone()
+    }
+
     /// What holds its pages.
     pub fn backing(&self) -> Backing {
         self.0.slot.backing
@@ -39,7 +44,7 @@ impl Buffer {
     /// Its bytes, to read.
     ///
     /// # Errors
-    /// [`ArenaError::Expired`] and [`ArenaError::Forked`].
+    /// [`ArenaError::Closed`], [`ArenaError::Expired`] and [`ArenaError::Forked`].
     pub fn view(&self) -> Result<View<'_>, ArenaError> {
         self.0.view()?;
         Ok(View(&self.0))

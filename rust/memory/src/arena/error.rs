@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 /// Every code of [`ArenaError`].
 pub const CODES: &[&str] = &[
+    "arena.closed",
     "arena.expired",
     "arena.forked",
     "arena.in_use",
@@ -18,6 +19,12 @@ pub const CODES: &[&str] = &[
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArenaError {
+    /// The buffer was closed, and wiped.
+    #[error("the buffer for {purpose:?} was closed")]
+    Closed {
+        /// What it was for.
+        purpose: String,
+    },
     /// The buffer lay idle for longer than its arena lets any, and was wiped.
     #[error("the buffer for {purpose:?} was wiped: nothing used it for {max_age:?}")]
     Expired {
@@ -90,6 +97,7 @@ impl ArenaError {
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Closed { .. } => "arena.closed",
             Self::Expired { .. } => "arena.expired",
             Self::Forked { .. } => "arena.forked",
             Self::InUse { .. } => "arena.in_use",
@@ -104,6 +112,7 @@ impl ArenaError {
     /// What the caller can do about it.
     pub const fn next_step(&self) -> &'static str {
         match self {
+            Self::Closed { .. } => "allocate another",
             Self::Expired { .. } => "allocate another, or raise the arena's max_age",
             Self::Forked { .. } => "make a new arena after the fork, or start processes by spawn",
             Self::InUse { .. } => "release every memoryview and array of the buffer first",
@@ -132,6 +141,7 @@ mod tests {
         let purpose = || "test".to_owned();
         let error = || io::Error::from(io::ErrorKind::Other);
         let errors = [
+            ArenaError::Closed { purpose: purpose() },
             ArenaError::Expired {
                 purpose: purpose(),
                 max_age: Duration::from_secs(1),

@@ -59,6 +59,10 @@ impl Held {
         self.state.load(Ordering::Relaxed) & !(GONE | EXPIRED)
     }
 
+    pub(crate) fn is_gone(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & GONE != 0
+    }
+
     fn is_here(&self) -> Result<(), ArenaError> {
         if self.arena.process.runs() {
             return Ok(());
@@ -80,9 +84,14 @@ impl Held {
         Ok(())
     }
 
-    fn expired(&self) -> ArenaError {
+    /// Why nobody may view it any more.
+    fn gone(&self) -> ArenaError {
+        let purpose = self.purpose.to_string();
+        if self.state.load(Ordering::Relaxed) & EXPIRED == 0 {
+            return ArenaError::Closed { purpose };
+        }
         ArenaError::Expired {
-            purpose: self.purpose.to_string(),
+            purpose,
             max_age: self.arena.options.max_age.unwrap_or_default(),
         }
     }
@@ -98,7 +107,7 @@ impl Held {
                 (state & GONE == 0).then_some(state + 1)
             })
             .map(|_| ())
-            .map_err(|_| self.expired())
+            .map_err(|_| self.gone())
     }
 
     /// Ends a view. The last one of a buffer that was dropped meanwhile frees it.

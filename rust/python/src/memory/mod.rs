@@ -1,0 +1,9 @@
+//! Memory for secrets.
+
+mod arena;
+mod buffers;
+mod compare;
+
+pub(crate) use arena::{Arena, ArenaUsage, BufferUsage};
+pub(crate) use buffers::SecureBuffer;
+pub(crate) use compare::compare_digest;
