@@ -120,6 +120,11 @@ bench-trust: $(venv)/.built ## Measure verifying a signed directory against the 
 	cargo build $(host_flags) --release --quiet -p strongroom-verify --example hashes
 	$(venv)/bin/python -m benches.trust
 
+.PHONY: bench-seal
+bench-seal: $(venv)/.built ## Measure sealing and opening models against ring alone and the AWS Encryption SDK; writes benches/out/seal.json
+	cargo build --quiet $(host_flags) --release -p strongroom-seal --example rates
+	$(venv)/bin/python -m benches.seal
+
 .PHONY: bench-signatures
 bench-signatures: $(venv)/.built ## Measure what a signature adds to a load
 	$(venv)/bin/python -m benches.signatures "$$($(venv)/bin/python demo/fetch_model.py $(models))"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -30,10 +29,10 @@ def sealed(tmp_path: Path) -> Path:
     return sealed
 
 
-def refusal(sealed: Path, keyrings: list[_core.Keyring], **options: Any) -> SealError:
+def refusal(sealed: Path, keyrings: list[_core.Keyring], expected: dict[str, str] | None = None) -> SealError:
     output = sealed.with_name("opened")
     with pytest.raises(SealError) as raised:
-        _core.open_sealed(str(sealed), str(output), keyrings=keyrings, **options)
+        _core.open_sealed(str(sealed), str(output), keyrings=keyrings, expected=expected)
     assert [path.name for path in sealed.parent.iterdir() if "opened" in path.name] == []
     assert str(sealed) in raised.value.message
     return raised.value

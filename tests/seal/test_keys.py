@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -147,14 +146,14 @@ def test_passphrases(tmp_path: Path) -> None:
     assert raised.value.code == "seal.passphrase"
     with pytest.raises(OptionError):
         _core.Keyring.from_passphrase(bytearray())
-    costs: list[dict[str, Any]] = [
+    costs: tuple[dict[str, int], ...] = (
         {"memory": 8191},
         {"memory": 1 << 21},
         {"passes": 0},
         {"passes": 17},
         {"lanes": 17},
-    ]
+    )
     for cost in costs:
         with pytest.raises(SealError) as raised:
-            _core.Keyring.from_passphrase(bytearray(b"x"), **cost)
+            _core.Keyring.from_passphrase(bytearray(b"x"), passphrase_file=None, **cost)
         assert raised.value.code == "seal.cost"

@@ -1,6 +1,6 @@
 //! What sealing and opening are held to: ring's AES-256-GCM alone, in place, in as many threads.
-//! `rates MIB`, then a line for each measurement on standard input, `seal`, `open`, `ring-seal` or
-//! `ring-open`, and how many threads; the answer is in seconds.
+//! `rates MIB`, then a line for each measurement on standard input, `seal`, `open`, `open-into`,
+//! `fill`, `ring-seal`, `ring-open`, `copy-seal` or `copy-open`, and how many threads; the answer is in seconds.
 //!
 //! All bytes are in memory. What is sealed is copied once, into the frame that it becomes; what is
 //! opened is copied once, into the scratch; what comes out is looked at and dropped.
@@ -47,9 +47,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             })?,
             "open" => timed(|| open(&keyring, &sealed, threads))?,
             "open-into" => timed(|| open_into(&keyring, &sealed, threads, &mut bytes))?,
-            "copy" => copies(&bytes),
+            "fill" => timed(|| fill(&keyring, bytes.len(), threads))?,
             "ring-seal" => ring(&mut bytes, threads).0,
             "ring-open" => ring(&mut bytes, threads).1,
+            "copy-seal" => copied(&bytes, threads).0,
+            "copy-open" => copied(&bytes, threads).1,
             other => return Err(format!("{other} can't be measured").into()),
         };
         println!("{}", seconds.as_secs_f64());
@@ -84,6 +86,22 @@ fn seal(
     Ok(())
 }
 
+/// Seals as many bytes, which are in their frames already: the rate of sealing without the copy.
+fn fill(keyring: &RawKeyring, mut left: usize, threads: NonZeroUsize) -> Result<(), SealError> {
+    let writer = Writer::new(&[keyring], &EncryptionContext::new())?;
+    let pull = |buffer: &mut [u8]| {
+        let now = buffer.len().min(left);
+        left -= now;
+        Ok::<_, SealError>(now)
+    };
+    let summary = writer.seal(threads, pull, |frame| {
+        black_box(frame);
+        Ok(())
+    })?;
+    black_box(summary);
+    Ok(())
+}
+
 fn open(keyring: &RawKeyring, sealed: &[u8], threads: NonZeroUsize) -> Result<(), SealError> {
     let sealed = Sealed::open(sealed, &[keyring], &EncryptionContext::new())?;
     sealed.for_each_frame(threads, |offset, plaintext| {
@@ -99,17 +117,6 @@ fn open_into(
     out: &mut [u8],
 ) -> Result<(), SealError> {
     Sealed::open(sealed, &[keyring], &EncryptionContext::new())?.read_into(threads, out)
-}
-
-/// Copies every MiB to the same place.
-fn copies(bytes: &[u8]) -> Duration {
-    let mut place = vec![0; FRAME];
-    let start = Instant::now();
-    for chunk in bytes.chunks(FRAME) {
-        place[..chunk.len()].copy_from_slice(chunk);
-        black_box(&mut place);
-    }
-    start.elapsed()
 }
 
 /// Seals and opens every MiB in its place; returns how long each took.
@@ -143,6 +150,44 @@ fn ring(bytes: &mut [u8], threads: NonZeroUsize) -> (Duration, Duration) {
         }
     });
     (sealing, start.elapsed())
+}
+
+/// The same, each MiB being copied to a place of its thread's before.
+fn copied(bytes: &[u8], threads: NonZeroUsize) -> (Duration, Duration) {
+    let key = UnboundKey::new(&AES_256_GCM, &[1; 32]).expect("a key of 32 bytes");
+    let key = LessSafeKey::new(key);
+    let nonce = || Nonce::assume_unique_for_key([0; 12]);
+    let sealed: Vec<u8> = bytes
+        .chunks(FRAME)
+        .flat_map(|chunk| {
+            let mut sealed = chunk.to_vec();
+            key.seal_in_place_append_tag(nonce(), Aad::empty(), &mut sealed)
+                .expect("a MiB is short enough");
+            sealed
+        })
+        .collect();
+    let pass = |bytes: &[u8], length: usize, work: &(dyn Fn(&mut [u8]) + Sync)| {
+        let chunks = Mutex::new(bytes.chunks(length));
+        let start = Instant::now();
+        in_threads(threads, || {
+            let mut place = vec![0; length];
+            loop {
+                let next = chunks.lock().expect("no panic").next();
+                let Some(chunk) = next else { break };
+                place[..chunk.len()].copy_from_slice(chunk);
+                work(&mut place);
+            }
+        });
+        start.elapsed()
+    };
+    let sealing = pass(bytes, FRAME, &|place| {
+        let tag = key.seal_in_place_separate_tag(nonce(), Aad::empty(), place);
+        let _ = black_box(tag.expect("a MiB is short enough"));
+    });
+    let opening = pass(&sealed, FRAME + 16, &|place| {
+        black_box(key.open_in_place(nonce(), Aad::empty(), place)).expect("as it was sealed");
+    });
+    (sealing, opening)
 }
 
 fn in_threads(threads: NonZeroUsize, work: impl Fn() + Sync) {
