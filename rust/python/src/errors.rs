@@ -175,7 +175,10 @@ impl Error {
         Self::Core {
             code: "trust.no_proof",
             message: format!("nothing would prove that {source} is the model that was meant"),
-            next_step: "pass the digest that its publisher names as checksum=".to_owned(),
+            next_step: "pass the digest that its publisher names as checksum=, a signature and \
+                        the key of whom you trust as signature= and public_key=, or a signed \
+                        manifest as manifest="
+                .to_owned(),
         }
     }
 

@@ -21,8 +21,11 @@ use super::{
     tree::{self, Tree},
 };
 
-/// Bytes read at once: with them and the hash's state the second-level cache is not full.
-const BUFFER: usize = 128 << 10;
+/// Bytes read at once: fewer calls, and the kernel's copy of them still in a cache of the core.
+const BUFFER: usize = 1 << 20;
+
+/// The kernel copies to the beginning of a page faster than behind an allocator's own bytes.
+const PAGE: usize = 4096;
 
 /// More threads than this would wait for the disk.
 const MOST_THREADS: usize = 64;
@@ -164,12 +167,14 @@ struct Shared<'a> {
 
 impl Shared<'_> {
     fn work(&self) {
-        let mut buffer = vec![0; BUFFER];
+        let mut memory = vec![0; BUFFER + PAGE];
+        let start = memory.as_ptr().align_offset(PAGE).min(PAGE);
+        let buffer = &mut memory[start..start + BUFFER];
         while !self.stop.load(Ordering::Relaxed) {
             let Some(&index) = self.order.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
                 break;
             };
-            match self.hash(&self.jobs[index], &mut buffer) {
+            match self.hash(&self.jobs[index], buffer) {
                 Ok(Some(digest)) => {
                     let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
                     outcomes[index] = Some(digest);
