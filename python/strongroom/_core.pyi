@@ -929,7 +929,7 @@ def compare_digest(a: Buffer | str, b: Buffer | str, /) -> bool:
     """
 
 @final
-class SecureBuffer:
+class SecureBuffer(Buffer):
     """Bytes in secure memory, which `memoryview` and NumPy see without a copy.
 
     It is wiped when it is closed or dropped, when it has lain idle for longer than its arena allows, and at
@@ -954,7 +954,6 @@ class SecureBuffer:
     def __len__(self) -> int: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class Arena:
