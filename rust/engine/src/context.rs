@@ -1,6 +1,6 @@
 //! A context: the key-value cache and the computation.
 
-use std::{ptr::NonNull, rc::Rc};
+use std::{ffi::c_void, ptr, ptr::NonNull, rc::Rc};
 
 use llama_cpp_sys_2 as sys;
 
@@ -202,12 +202,18 @@ impl Context {
             .then(|| unsafe { std::slice::from_raw_parts_mut(logits, self.vocabulary_size) })
     }
 
-    /// Forgets the sequence and overwrites what it left: the cache, the intermediate results and the
-    /// logits.
+    /// Forgets the sequence and overwrites what it left: the cache, the intermediate results, the
+    /// logits, and llama.cpp's copies of its tokens.
     pub fn erase(&mut self) {
         if let Some(logits) = self.last_logits() {
             logits.fill(0.0);
         }
+        let had_logits = self.has_logits;
+        self.clear();
+        self.overwrite_tokens(had_logits);
+    }
+
+    fn clear(&mut self) {
         self.has_logits = false;
         // SAFETY: the context is alive and owns the memory that it returns.
         let memory = unsafe { sys::llama_get_memory(self.pointer.as_ptr()) };
@@ -216,6 +222,29 @@ impl Context {
         // SAFETY: the context is alive and idle, and `decode` forgot the buffers before it.
         unsafe { self.buffers.erase_compute() };
         self.used = 0;
+    }
+
+    /// Overwrites the last batches, of which llama.cpp keeps copies: as long as any was, and one with the
+    /// last graph that had logits and one with the last that had none. A graph is made anew, and forgets its
+    /// batch, where the one before was of the other kind. Both are given up at their first node, so that
+    /// nothing much is computed.
+    fn overwrite_tokens(&mut self, had_logits: bool) {
+        unsafe extern "C" fn give_up(_data: *mut c_void) -> bool {
+            true
+        }
+        // SAFETY: the context is alive and idle; the function takes no data.
+        unsafe {
+            sys::llama_set_abort_callback(self.pointer.as_ptr(), Some(give_up), ptr::null_mut());
+        }
+        let dummies = [0; CHUNK as usize];
+        for logits in [!had_logits, had_logits] {
+            let count = if logits { 1 } else { CHUNK.min(self.length) };
+            // Given up, it is an error.
+            let _ = self.decode(&dummies[..count as usize], logits);
+            self.clear();
+        }
+        // SAFETY: as above.
+        unsafe { sys::llama_set_abort_callback(self.pointer.as_ptr(), None, ptr::null_mut()) };
     }
 
     /// A copy of what decoding left in memory: the cache and the intermediate results. All zeros

@@ -134,7 +134,10 @@ impl<R: Read> Decoder<R> {
         if read < length {
             return Err(FrameError::Truncated);
         }
-        decode(&self.payload).map(Some)
+        let message = decode(&self.payload).map(Some);
+        // It is kept for the next frame, and is nobody's business until then.
+        self.payload.fill(0);
+        message
     }
 }
 
