@@ -125,6 +125,11 @@ bench-seal: $(venv)/.built ## Measure sealing and opening models against ring al
 	cargo build --quiet $(host_flags) --release -p strongroom-seal --example rates
 	$(venv)/bin/python -m benches.seal
 
+.PHONY: bench-store
+bench-store: $(venv)/.built ## Measure loading an encrypted model against reading and hashing the plain one; writes benches/out/store.json
+	cargo build $(host_flags) --release --quiet -p strongroom-seal --example load
+	$(venv)/bin/python -m benches.store
+
 .PHONY: bench-signatures
 bench-signatures: $(venv)/.built ## Measure what a signature adds to a load
 	$(venv)/bin/python -m benches.signatures "$$($(venv)/bin/python demo/fetch_model.py $(models))"

@@ -16,7 +16,7 @@ use std::{
 
 use pyo3::{prelude::*, types::PyString};
 use strongroom_gguf::Policy;
-use strongroom_memory::{Draft, SourceError};
+use strongroom_memory::SourceError;
 use strongroom_seal::{EncryptionContext, Header, Sealed, Writer};
 use strongroom_verify::{Digest, Hasher};
 
@@ -240,11 +240,11 @@ impl Unsealing {
             size_limit,
         } = self;
         let sealed = open(&path, descriptor, &keyrings, expected)?;
-        let draft = Draft::new(&path, sealed.length(), size_limit)?;
-        each_frame(&path, &sealed, caller, |offset, plaintext| {
-            Ok(draft.write_at(offset, plaintext)?)
-        })?;
-        let image = draft.seal_authenticated(digest)?;
+        let watch = Watch::new(caller, sealed.length());
+        let image = strongroom_seal::image(&sealed, &path, digest, size_limit, threads(), |done| {
+            watch.tell(done, &path)
+        })
+        .map_err(|error: Error| error.in_sealed(&path))?;
         let bytes = image
             .map()
             .map_err(|error| signature::unmapped(&path, error))?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::{
-    fs::FileType,
+    fs::{Advice, FileType},
     io::{Errno, pread, preadv},
 };
 
@@ -20,6 +20,11 @@ pub trait ReadAt: Sync {
     /// # Errors
     /// [`SealError`]: `io`.
     fn size(&self) -> Result<u64, SealError>;
+
+    /// Says that bytes will be read soon: a disk may begin to.
+    fn expect(&self, offset: u64, length: u64) {
+        let _ = (offset, length);
+    }
 
     /// Fills `buffer` with what lies at `offset`.
     ///
@@ -42,6 +47,10 @@ pub trait ReadAt: Sync {
 }
 
 impl ReadAt for OwnedFd {
+    fn expect(&self, offset: u64, length: u64) {
+        expect(self.as_fd(), offset, length);
+    }
+
     fn size(&self) -> Result<u64, SealError> {
         size(self.as_fd())
     }
@@ -56,6 +65,10 @@ impl ReadAt for OwnedFd {
 }
 
 impl ReadAt for File {
+    fn expect(&self, offset: u64, length: u64) {
+        expect(self.as_fd(), offset, length);
+    }
+
     fn size(&self) -> Result<u64, SealError> {
         size(self.as_fd())
     }
@@ -82,6 +95,16 @@ impl ReadAt for &[u8] {
         buffer.copy_from_slice(found);
         Ok(())
     }
+}
+
+/// A hint, which may be refused.
+fn expect(file: BorrowedFd<'_>, offset: u64, length: u64) {
+    let _ = rustix::fs::fadvise(
+        file,
+        offset,
+        std::num::NonZero::new(length),
+        Advice::WillNeed,
+    );
 }
 
 fn size(file: BorrowedFd<'_>) -> Result<u64, SealError> {

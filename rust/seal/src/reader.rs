@@ -16,6 +16,10 @@ use crate::{
     keyring,
 };
 
+/// Frames that a disk is asked for before they are read: threads that read in turns look to the kernel as
+/// if they read at random.
+const AHEAD: u64 = 16;
+
 /// Where a frame is decrypted; wiped when it is dropped. Every thread has its own, and uses it
 /// again for every frame.
 pub struct Scratch(Vec<u8>);
@@ -172,6 +176,7 @@ impl<S: ReadAt> Sealed<S> {
         take: impl Fn(u64, &[u8]) -> Result<(), E> + Sync,
     ) -> Result<(), E> {
         let next = AtomicU64::new(0);
+        (0..AHEAD).for_each(|index| self.expect(index));
         self.side_by_side(threads, |stop| {
             let mut scratch = self.scratch()?;
             while !stop.load(Ordering::Relaxed) {
@@ -179,6 +184,7 @@ impl<S: ReadAt> Sealed<S> {
                 if index >= self.frames() {
                     break;
                 }
+                self.expect(index.saturating_add(AHEAD));
                 let offset = index * u64::from(self.layout.frame_length());
                 take(offset, self.frame(index, &mut scratch)?)?;
             }
@@ -210,6 +216,13 @@ impl<S: ReadAt> Sealed<S> {
             out.zeroize();
         }
         read
+    }
+
+    /// Says that a frame will be read, if there is such.
+    fn expect(&self, index: u64) {
+        if let Some(place) = self.layout.place(index) {
+            self.source.expect(place.offset, place.frame.whole() as u64);
+        }
     }
 
     /// Decrypts a frame in `data`, which has its length.
