@@ -128,9 +128,9 @@ def test_a_key_of_another_length_is_none(tmp_path: Path) -> None:
 
 def test_tables_of_a_file_name_services() -> None:
     settings = StoreSettings(
-        keys=[  # type: ignore[list-item]
-            {"kms": ARN, "region": "eu-west-1"},
-            {"transit": "one", "url": "https://keys.example.org:8200", "token_file": "token"},
+        keys=[
+            {"kms": ARN, "region": "eu-west-1"},  # type: ignore[list-item]
+            {"transit": "one", "url": "https://keys.example.org:8200", "token_file": "token"},  # type: ignore[list-item]
         ]
     )
     assert settings.keys == (
