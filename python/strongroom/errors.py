@@ -62,6 +62,7 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "store.unknown": "name one that is there; `strongroom store list` lists them",
         "store.exists": "choose another name, or replace it with --replace",
         "store.no_key": "name one, as --key-file FILE or in the [store] table of the configuration",
+        "store.service": "see to the service, its address and this program's rights there",
         "store.changed": "look what it is now, then try again",
         "store.missing": "restore the store's directory from a copy, or remove the name from it",
         "store.evidence": "add the model again, from its source",

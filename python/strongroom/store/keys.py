@@ -2,15 +2,27 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Protocol, runtime_checkable
 
 from strongroom import _core
 from strongroom.errors import SettingsError
 from strongroom.options import Options, is_path, path_text
 from strongroom.quantities import invalid
+from strongroom.store.services.kms import AwsKms
+from strongroom.store.services.transit import VaultTransit
 
-__all__ = ["EnvironmentKey", "KernelKey", "Key", "KeyFile", "KeyService", "PassphraseKey", "keyring_of"]
+__all__ = [
+    "AwsKms",
+    "EnvironmentKey",
+    "KernelKey",
+    "Key",
+    "KeyFile",
+    "KeyService",
+    "PassphraseKey",
+    "VaultTransit",
+    "keyring_of",
+]
 
 NAMESPACE = "strongroom"
 NAME = "store"
@@ -111,6 +123,9 @@ BY_OPTION: Mapping[str, type[KeyFile | EnvironmentKey | PassphraseKey | KernelKe
 }
 """Which key a table of a configuration file is: the one with this option."""
 
+SERVICES: Mapping[str, type[AwsKms | VaultTransit]] = {"kms": AwsKms, "transit": VaultTransit}
+"""Which service it is: the one with this option, which is the service's `key`."""
+
 
 def path_of(option: str, value: object) -> str:
     """Check a path."""
@@ -134,19 +149,34 @@ def key_of(option: str, value: object) -> Key:
         return value
     if not isinstance(value, Mapping):
         raise invalid(option, value, "a key")
-    kinds = [kind for known, kind in BY_OPTION.items() if known in value]
-    if len(kinds) != 1:
-        raise invalid(option, value, f"a table with one of {', '.join(BY_OPTION)}")
+    known = [name for name in (*BY_OPTION, *SERVICES) if name in value]
+    if len(known) != 1:
+        raise invalid(option, value, f"a table with one of {', '.join((*BY_OPTION, *SERVICES))}")
+    options = dict(value)
     try:
-        return kinds[0](**value)
+        if known[0] in BY_OPTION:
+            return BY_OPTION[known[0]](**options)
+        return service_of(known[0], options)
     except SettingsError as error:
         raise SettingsError(error.code, f"{option}: {error.message}", error.next_step) from None
+
+
+def service_of(kind: str, options: dict[str, Any]) -> AwsKms | VaultTransit:
+    """Read the table of a service."""
+    service = SERVICES[kind]
+    if "key" in options:
+        raise SettingsError("settings.unknown_option", f"the table has no option 'key': {kind} names the key")
+    options["key"] = options.pop(kind)
+    for field in fields(service):
+        if field.default is MISSING and field.name not in options:
+            raise SettingsError("settings.invalid", f"the table needs {field.name} beside {kind}")
+    return service(**options)
 
 
 def keyring_of(key: Key) -> _core.Keyring:
     """Read a key.
 
-    Raises SealError, SourceError.
+    Raises SealError, SourceError, SettingsError.
     """
     match key:
         case KeyFile():
@@ -157,4 +187,6 @@ def keyring_of(key: Key) -> _core.Keyring:
             return _core.Keyring.from_passphrase(passphrase_file=os.fspath(key.passphrase_file))
         case KernelKey():
             return _core.Keyring.from_kernel(key.description, namespace=key.namespace, name=key.name)
+        case AwsKms():
+            key.require()
     return _core.Keyring.from_service(key)

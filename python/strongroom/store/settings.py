@@ -23,8 +23,9 @@ class StoreSettings(Options):
     """Default `$XDG_DATA_HOME/strongroom/store`, which is `~/.local/share/strongroom/store`."""
     keys: Sequence[Key] = field(default=(), metadata={"tables_only": True})
     """The keys that open it. What is added is sealed for every one of them. In a file each is a table:
-    `{file = "…"}`, `{variable = "…"}`, `{passphrase_file = "…"}` or `{description = "…"}` of a key in the
-    kernel's keyrings."""
+    `{file = "…"}`, `{variable = "…"}`, `{passphrase_file = "…"}`, `{description = "…"}` of a key in the
+    kernel's keyrings, `{kms = "arn:…"}`, or `{transit = "…", url = "…", token_file = "…"}` with what else
+    `AwsKms` and `VaultTransit` take."""
 
     def __post_init__(self) -> None:
         """Check every option."""

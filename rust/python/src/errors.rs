@@ -311,11 +311,28 @@ from_core!(
     KeyError,
     ManifestError,
     Refusal,
-    SealError,
     SignatureError,
     SourceError,
     VerifyError
 );
+
+impl From<SealError> for Error {
+    fn from(error: SealError) -> Self {
+        let (code, next_step) = (error.code(), error.next_step().to_owned());
+        let message = error.to_string();
+        match error {
+            // What a key service in Python was interrupted by goes on up.
+            SealError::Interrupted(cause) if cause.is::<PyErr>() => {
+                Self::Python(*cause.downcast().expect("looked at just now"))
+            }
+            _ => Self::Core {
+                code,
+                message,
+                next_step,
+            },
+        }
+    }
+}
 
 impl From<ProofError> for Error {
     fn from(error: ProofError) -> Self {

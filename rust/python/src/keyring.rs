@@ -8,6 +8,7 @@ use std::{
 };
 
 use pyo3::{
+    exceptions::PyException,
     prelude::*,
     types::{PyByteArray, PyBytes, PySlice},
 };
@@ -143,6 +144,9 @@ impl Keyring {
     }
 }
 
+/// How often a service is asked in vain for one file's keys, of which a hostile one has hundreds.
+const MOST_REFUSALS: u32 = 4;
+
 /// A service behind an object of Python's.
 struct Service {
     provider: String,
@@ -157,7 +161,8 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    /// Calls the object; of what it raises only its own errors are repeated.
+    /// Calls the object; of what it raises only its own errors are repeated, and what is no failure,
+    /// as an interrupt isn't, goes on up.
     fn call<T>(
         &self,
         work: impl for<'py> FnOnce(&Bound<'py, PyAny>) -> PyResult<T>,
@@ -168,29 +173,63 @@ impl Service {
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .clone_ref(py);
-            work(service.bind(py)).map_err(|raised| {
-                let kind = raised.get_type(py);
-                let own = py
-                    .import("strongroom.errors")
-                    .and_then(|errors| errors.getattr("StrongroomError"))
-                    .and_then(|root| kind.is_subclass(&root))
-                    .unwrap_or(false);
-                let reason = if own {
-                    raised
-                        .value(py)
-                        .getattr("message")
-                        .and_then(|message| message.extract())
-                        .unwrap_or_default()
-                } else {
-                    // Its text could hold anything, a key too.
-                    format!("it raised {kind}")
-                };
-                SealError::Service {
-                    service: self.name.clone(),
-                    reason,
-                }
-            })
+            work(service.bind(py)).map_err(|raised| self.failed(py, raised))
         })
+    }
+
+    fn failed(&self, py: Python<'_>, raised: PyErr) -> SealError {
+        if !raised.is_instance_of::<PyException>(py) {
+            return SealError::Interrupted(Box::new(raised));
+        }
+        let kind = raised.get_type(py);
+        let own = py
+            .import("strongroom.errors")
+            .and_then(|errors| errors.getattr("StrongroomError"))
+            .and_then(|root| kind.is_subclass(&root))
+            .unwrap_or(false);
+        let message = raised.value(py).getattr("message");
+        let message = message.and_then(|message| message.extract::<String>());
+        SealError::Service {
+            service: self.name.clone(),
+            // The text of another's error could hold anything, a key too.
+            reason: match message {
+                Ok(message) if own => message,
+                _ => format!("it raised {kind}"),
+            },
+        }
+    }
+
+    fn unwrap_one(
+        &self,
+        key: &EncryptedDataKey,
+        context: &EncryptionContext,
+    ) -> Result<Option<Secret>, SealError> {
+        let found = self.call(|service| {
+            let py = service.py();
+            let (info, wrapped) = (
+                PyBytes::new(py, key.info()),
+                PyBytes::new(py, key.ciphertext()),
+            );
+            let found = service.call_method1("unwrap", (info, wrapped, pairs(context)))?;
+            if found.is_none() {
+                return Ok(None);
+            }
+            let found = found.cast_into::<PyByteArray>()?;
+            let bytes = Zeroizing::new(found.to_vec());
+            wipe(&found)?;
+            Ok(Some(bytes))
+        })?;
+        found
+            .map(|bytes| {
+                Secret::filled(|secret| {
+                    if bytes.len() != secret.len() {
+                        return Err(SealError::Authentication);
+                    }
+                    secret.copy_from_slice(&bytes);
+                    Ok(())
+                })
+            })
+            .transpose()
     }
 }
 
@@ -208,11 +247,10 @@ impl strongroom_seal::Keyring for Service {
         let (info, wrapped) = self.call(|service| {
             let py = service.py();
             let key = PyByteArray::new(py, &exposed);
-            let wrapped = service
-                .call_method1("wrap", (&key, pairs(context)))?
-                .extract::<(Vec<u8>, Vec<u8>)>();
+            let wrapped = service.call_method1("wrap", (&key, pairs(context)));
+            // Whatever came of it.
             wipe(&key)?;
-            wrapped
+            wrapped?.extract::<(Vec<u8>, Vec<u8>)>()
         })?;
         EncryptedDataKey::new(self.provider.clone(), info, wrapped)
     }
@@ -222,34 +260,23 @@ impl strongroom_seal::Keyring for Service {
         keys: &[EncryptedDataKey],
         context: &EncryptionContext,
     ) -> Result<Option<Secret>, SealError> {
+        let mut refused = None;
+        let mut refusals = 0;
         for key in keys.iter().filter(|key| key.provider() == self.provider) {
-            let found = self.call(|service| {
-                let py = service.py();
-                let (info, wrapped) = (
-                    PyBytes::new(py, key.info()),
-                    PyBytes::new(py, key.ciphertext()),
-                );
-                let found = service.call_method1("unwrap", (info, wrapped, pairs(context)))?;
-                if found.is_none() {
-                    return Ok(None);
+            match self.unwrap_one(key, context) {
+                Ok(None) => {}
+                Ok(secret) => return Ok(secret),
+                Err(error @ SealError::Interrupted(_)) => return Err(error),
+                Err(error) => {
+                    refused = refused.or(Some(error));
+                    refusals += 1;
                 }
-                let found = found.cast_into::<PyByteArray>()?;
-                let bytes = Zeroizing::new(found.to_vec());
-                wipe(&found)?;
-                Ok(Some(bytes))
-            })?;
-            if let Some(bytes) = found {
-                return Secret::filled(|secret| {
-                    if bytes.len() != secret.len() {
-                        return Err(SealError::Authentication);
-                    }
-                    secret.copy_from_slice(&bytes);
-                    Ok(())
-                })
-                .map(Some);
+            }
+            if refusals == MOST_REFUSALS {
+                break;
             }
         }
-        Ok(None)
+        refused.map_or(Ok(None), Err)
     }
 }
 

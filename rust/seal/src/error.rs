@@ -42,6 +42,9 @@ pub enum SealError {
     /// The caller asked for the end.
     #[error("it was cancelled")]
     Cancelled,
+    /// A keyring was told to stop: by an interrupt, say, which its caller wants back.
+    #[error("a key service was interrupted: {0}")]
+    Interrupted(Box<dyn std::error::Error + Send + Sync>),
     /// The file became shorter while it was read.
     #[error("the file changed while it was read")]
     Changed,
@@ -191,7 +194,7 @@ impl SealError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Authentication => "seal.authentication",
-            Self::Cancelled => "seal.cancelled",
+            Self::Cancelled | Self::Interrupted(_) => "seal.cancelled",
             Self::Changed => "seal.changed",
             Self::Context { .. } => "seal.context",
             Self::ContextInvalid { .. } => "seal.context_invalid",
@@ -224,7 +227,7 @@ impl SealError {
                 "give the key or passphrase that it was sealed with; if that is the one, the file \
                  is not what was sealed: get it again"
             }
-            Self::Cancelled => "start again when it should go on",
+            Self::Cancelled | Self::Interrupted(_) => "start again when it should go on",
             Self::Changed => "let nobody write to the file while it is read, then try again",
             Self::Context { .. } => "name the model that was meant; this one is another",
             Self::ContextInvalid { .. } => "correct the encryption context",

@@ -112,6 +112,8 @@ pub(crate) fn unwrap(
         match keyring.unwrap(keys, context) {
             Ok(Some(secret)) => return Ok(secret),
             Ok(None) => {}
+            // Who interrupts wants no other key to be asked.
+            Err(error @ (SealError::Cancelled | SealError::Interrupted(_))) => return Err(error),
             Err(error) => refused = refused.or(Some(error)),
         }
     }
