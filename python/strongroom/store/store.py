@@ -261,11 +261,11 @@ class Store:
 
     def _enter(self, new: New, name: str, entry: Entry, entries: dict[str, Entry]) -> None:
         """Name a sealed file, then put it into the index in place of what has its name there."""
-        new.name(entry.file)
         try:
+            new.name(entry.file)
             index.write(self._index, entries | {name: entry})
         except BaseException:
-            # It may have failed after the index was replaced: then that counts.
+            # It may have failed after it took effect: if the index has it, that counts.
             with contextlib.suppress(StoreError):
                 if entry not in self.models().values():
                     new.unname(entry.file)

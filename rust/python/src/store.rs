@@ -297,7 +297,8 @@ fn each_frame(
             take(offset, plaintext)?;
             watch.tell(plaintext.len() as u64, path)
         })
-        .map_err(|error: Error| error.in_sealed(path))
+        .map_err(|error: Error| error.in_sealed(path))?;
+    watch.finish(path)
 }
 
 fn seal(
@@ -332,6 +333,7 @@ fn seal(
                 .map_err(|error| Error::unwritten(&error))
         },
     )?;
+    watch.finish(path)?;
     output
         .sync_all()
         .map_err(|error| Error::unwritten(&error))?;
@@ -367,6 +369,18 @@ impl<'a> Watch<'a> {
         if !due || thread::current().id() != self.thread {
             return Ok(());
         }
+        self.call(done, path)
+    }
+
+    /// Tells the caller that all is done, which another thread may have done last.
+    fn finish(&self, path: &Path) -> Result<(), Error> {
+        if self.told.load(Ordering::Relaxed) == self.total {
+            return Ok(());
+        }
+        self.call(self.total, path)
+    }
+
+    fn call(&self, done: u64, path: &Path) -> Result<(), Error> {
         self.told.store(done, Ordering::Relaxed);
         let mut caller = self
             .caller
