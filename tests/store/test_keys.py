@@ -12,13 +12,13 @@ import pytest
 from strongroom import (
     EnvironmentKey,
     KernelKey,
-    Key,
     KeyFile,
     PassphraseKey,
     SealError,
     Store,
     StrongroomError,
 )
+from strongroom.store.keys import Key
 from tests.conftest import ROOT, Model
 from tests.store.conftest import enter_model, key_in
 
