@@ -111,7 +111,7 @@ def test_checksums_and_proofs_of_the_call(folder: Path) -> None:
     with Router(settings(folder)) as router:
         for options in ({"checksum": ["sha256:" + "0" * 64]}, {"public_key": "x"}):
             with pytest.raises(OptionError):
-                router.load("tiny", **options)  # type: ignore[arg-type]
+                router.load("tiny", **options)
         with pytest.raises(ChecksumError):
             router.load("tiny", checksum="sha256:" + "1" * 64)
 
@@ -159,7 +159,7 @@ def test_of_a_model_with_one_bad_frame_nothing_stays_in_memory(folder: Path, mar
     enter_model(store, "marked", marked)
 
     def scanned(how: str) -> str:
-        command = [sys.executable, "-c", SCANNED, folder, how]
+        command = [sys.executable, "-c", SCANNED, str(folder), how]
         run = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
         assert run.returncode == 0, run.stderr.decode()
         return run.stdout.decode().strip()

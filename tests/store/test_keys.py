@@ -75,7 +75,10 @@ def test_a_passphrase_and_a_wrong_one(tmp_path: Path, tiny: Model) -> None:
     right.write_text("correct horse battery staple\n")
     wrong.write_text("correct horse battery stable\n")
     enter_model(Store(tmp_path / "store", [PassphraseKey(passphrase_file=right)]), "tiny", tiny)
-    assert Store(tmp_path / "store", [PassphraseKey(passphrase_file=right)]).verify("tiny")
+    assert (
+        Store(tmp_path / "store", [PassphraseKey(passphrase_file=right)]).verify("tiny").digest
+        == tiny.checksum
+    )
     with pytest.raises(SealError) as caught:
         Store(tmp_path / "store", [PassphraseKey(passphrase_file=wrong)]).verify("tiny")
     assert caught.value.code == "seal.authentication"
@@ -155,6 +158,9 @@ def in_the_kernel() -> Iterator[str]:
 def test_a_key_of_the_kernels(in_the_kernel: str, tmp_path: Path, tiny: Model) -> None:
     store = Store(tmp_path / "store", [KernelKey(description=in_the_kernel)])
     enter_model(store, "tiny", tiny)
-    assert Store(tmp_path / "store", [KernelKey(description=in_the_kernel)]).verify("tiny")
+    assert (
+        Store(tmp_path / "store", [KernelKey(description=in_the_kernel)]).verify("tiny").digest
+        == tiny.checksum
+    )
     error = refusal(KernelKey(description=in_the_kernel + "-not"), tmp_path)
     assert error.code == "seal.kernel_key"

@@ -19,7 +19,7 @@ from strongroom import (
     TrustError,
 )
 from strongroom.models.stored import enter
-from strongroom.store import files, index
+from strongroom.store import index
 from tests.conftest import Model
 from tests.store.conftest import MARKER, enter_model, key_in, open_files, sealed_files, state_of, store_in
 
@@ -188,7 +188,7 @@ def test_where_no_file_is_without_a_name(
             raise OSError(95, "Operation not supported")
         return real(path, flags, *rest, **options)
 
-    monkeypatch.setattr(files.os, "open", refusing)
+    monkeypatch.setattr(os, "open", refusing)
     store = store_in(tmp_path, key)
     enter_model(store, "tiny", tiny)
     assert sealed_files(store) == [store.models()["tiny"].file]

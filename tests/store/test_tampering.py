@@ -104,7 +104,12 @@ def test_an_index_that_is_huge_a_link_or_no_file(store: Store, tmp_path: Path) -
     path = Path(store.directory, "index.json")
     kept = tmp_path / "kept"
     path.rename(kept)
-    for make in (lambda: path.symlink_to(kept), lambda: os.mkfifo(path), path.mkdir):
+    makers: list[Callable[[], object]] = [
+        lambda: path.symlink_to(kept),
+        lambda: os.mkfifo(path),
+        path.mkdir,
+    ]
+    for make in makers:
         make()
         with pytest.raises(StoreError) as caught:
             store.verify("tiny")

@@ -160,7 +160,10 @@ impl Image {
     /// Opens a sealed model into sealed memory: every frame is authenticated before it is an image.
     /// Returns also the context that it was sealed with.
     #[staticmethod]
-    #[pyo3(signature = (path, descriptor, *, keyrings, message_id, expected, digest, allow_architectures=Vec::new(), size_limit=None, progress=None))]
+    #[pyo3(
+        signature = (path, descriptor, *, keyrings, message_id, expected, digest, allow_architectures=Vec::new(), size_limit=None, progress=None),
+        text_signature = "(path, descriptor, *, keyrings, message_id, expected, digest, allow_architectures=(), size_limit=None, progress=None)"
+    )]
     fn unseal(
         py: Python<'_>,
         path: PathBuf,
