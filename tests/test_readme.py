@@ -58,7 +58,7 @@ def test_the_commands_run(command: str, smol: Model) -> None:
 
 
 def test_the_signing_runs(tiny: Model, tmp_path: Path) -> None:
-    [script] = blocks("bash")
+    script, _ = blocks("bash")
     assert {shlex.split(line)[0] for line in script.splitlines()} == {"strongroom", "openssl"}
     (tmp_path / "model.gguf").write_bytes(tiny.path.read_bytes())
     (tmp_path / "secret").write_text("correct horse\n")
@@ -66,6 +66,16 @@ def test_the_signing_runs(tiny: Model, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Verified OK" in done.stdout
     assert "signed by sha256:" in done.stderr
+
+
+def test_the_storing_runs(tiny: Model, tmp_path: Path) -> None:
+    _, script = blocks("bash")
+    (tmp_path / "model.gguf").write_bytes(tiny.path.read_bytes())
+    done = run(f"cd {shlex.quote(str(tmp_path))} && set -e\n{script}")
+    assert done.returncode == 0, done.stderr
+    assert f"sealed small is {tiny.checksum}" in done.stderr
+    assert f"authentic small is {tiny.checksum}" in done.stderr
+    assert "removed small" in done.stderr
 
 
 def test_make_demo_shows_digest_sandbox_answer_and_figures(smol: Model) -> None:

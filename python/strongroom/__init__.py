@@ -29,6 +29,13 @@ The public names:
 - Revocation: a digest or key that nothing is loaded for again
 - Limits: bounds on what callers ask for
 - Sources: which hosts models may be fetched from
+- Store: models that lie encrypted, in one directory
+- StoreSettings: where the store is, and which keys open it
+- KeyFile: a key of the store in a file
+- EnvironmentKey: a key of the store in an environment variable
+- PassphraseKey: a key of the store made of a passphrase
+- KernelKey: a key of the store in the kernel's keyrings
+- KeyService: what a service that wraps the store's data keys has to be
 - load_settings: settings from the configuration file and the environment
 - Completion: a whole answer
 - Piece: some of an answer
@@ -68,6 +75,7 @@ The public names:
 - SigningKeyError: a key can't be read, or is not to be used
 - SignatureError: the signature is malformed, or not one of these bytes by this key
 - SealError: an encrypted model can't be opened, or a model can't be encrypted
+- StoreError: the encrypted store, or a model in it, can't be read or changed
 - OutputError: a file can't be written
 - TrustError: nothing proves that the file is the one that was meant
 - CertificateError: the certificates don't lead from the signer to a pinned root
@@ -118,6 +126,7 @@ if TYPE_CHECKING:
         SignatureError,
         SigningKeyError,
         SourceError,
+        StoreError,
         StrongroomError,
         TemplateError,
         TrustError,
@@ -144,6 +153,9 @@ if TYPE_CHECKING:
     from strongroom.sampling import Sampling, SamplingOptions
     from strongroom.settings import Limits, Sandboxing, Security, Settings
     from strongroom.sources import Sources
+    from strongroom.store.keys import EnvironmentKey, KernelKey, KeyFile, KeyService, PassphraseKey
+    from strongroom.store.settings import StoreSettings
+    from strongroom.store.store import Store
     from strongroom.trust.policy import (
         ModelRule,
         ModelVerification,
@@ -163,6 +175,7 @@ __all__ = [
     "CertificateError",
     "ChecksumError",
     "Completion",
+    "EnvironmentKey",
     "Evidence",
     "FetchError",
     "Fetched",
@@ -170,6 +183,9 @@ __all__ = [
     "FinishReason",
     "Header",
     "Inspection",
+    "KernelKey",
+    "KeyFile",
+    "KeyService",
     "Layer",
     "Limits",
     "LoadError",
@@ -182,6 +198,7 @@ __all__ = [
     "ModelVerification",
     "OptionError",
     "OutputError",
+    "PassphraseKey",
     "Piece",
     "PreflightError",
     "Prompt",
@@ -209,6 +226,9 @@ __all__ = [
     "SourceError",
     "Sources",
     "SpecialToken",
+    "Store",
+    "StoreError",
+    "StoreSettings",
     "Stream",
     "StrongroomError",
     "TemplateError",
@@ -240,6 +260,7 @@ _WHERE = {
     "CertificateError": "strongroom.errors",
     "ChecksumError": "strongroom.errors",
     "Completion": "strongroom.results",
+    "EnvironmentKey": "strongroom.store.keys",
     "Evidence": "strongroom.models.evidence",
     "FetchError": "strongroom.errors",
     "Fetched": "strongroom.models.fetching",
@@ -247,6 +268,9 @@ _WHERE = {
     "FinishReason": "strongroom.results",
     "Header": "strongroom._core",
     "Inspection": "strongroom._core",
+    "KernelKey": "strongroom.store.keys",
+    "KeyFile": "strongroom.store.keys",
+    "KeyService": "strongroom.store.keys",
     "Layer": "strongroom._core",
     "Limits": "strongroom.settings",
     "LoadError": "strongroom.errors",
@@ -259,6 +283,7 @@ _WHERE = {
     "ModelVerification": "strongroom.trust.policy",
     "OptionError": "strongroom.errors",
     "OutputError": "strongroom.errors",
+    "PassphraseKey": "strongroom.store.keys",
     "Piece": "strongroom.results",
     "PreflightError": "strongroom.errors",
     "Prompt": "strongroom.messages",
@@ -271,11 +296,11 @@ _WHERE = {
     "Sampling": "strongroom.sampling",
     "SamplingOptions": "strongroom.sampling",
     "SandboxError": "strongroom.errors",
-    "SealError": "strongroom.errors",
     "Sandboxing": "strongroom.settings",
     "SecureArena": "strongroom.memory",
     "SecureBuffer": "strongroom.memory",
     "SecureMemoryError": "strongroom.errors",
+    "SealError": "strongroom.errors",
     "Security": "strongroom.settings",
     "Settings": "strongroom.settings",
     "SettingsError": "strongroom.errors",
@@ -286,6 +311,9 @@ _WHERE = {
     "SourceError": "strongroom.errors",
     "Sources": "strongroom.sources",
     "SpecialToken": "strongroom._core",
+    "Store": "strongroom.store.store",
+    "StoreError": "strongroom.errors",
+    "StoreSettings": "strongroom.store.settings",
     "Stream": "strongroom.router.stream",
     "StrongroomError": "strongroom.errors",
     "TemplateError": "strongroom.errors",

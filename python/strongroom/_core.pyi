@@ -40,6 +40,7 @@ __all__ = [
     "__version__",
     "assemble",
     "compare_digest",
+    "digest_of",
     "doctor",
     "error_codes",
     "export_sealed",
@@ -86,6 +87,12 @@ def inspect(
     raises ends the inspection and is raised.
 
     Raises SourceError when the file can't be read.
+    """
+
+def digest_of(text: str) -> str:
+    """Returns a digest as it is written everywhere: `sha256:` and lower-case hexadecimal digits.
+
+    Raises ChecksumError where it is none.
     """
 
 def local_path(reference: str) -> str | None:
@@ -565,6 +572,7 @@ class Image:
         descriptor: int,
         *,
         keyrings: Sequence[Keyring],
+        message_id: str,
         expected: Mapping[str, str],
         digest: str,
         allow_architectures: Sequence[str] = (),
@@ -574,7 +582,8 @@ class Image:
         """Opens a sealed model into sealed memory; returns also the context that it was sealed with.
 
         Every frame is authenticated before any of them is an image, and all are wiped where one isn't;
-        the context must have every pair of `expected`, and vouches for `digest`. `path` is for messages:
+        the context must have every pair of `expected`, and vouches for `digest`; the message's id must be
+        `message_id`, in hexadecimal. `path` is for messages:
         what is read is `descriptor`.
 
         Raises SealError, SourceError, PreflightError, StoreError (`store.unreadable`).
@@ -605,6 +614,9 @@ class Image:
     @property
     def listed(self) -> ManifestEvidence | None:
         """Who signed the manifest that lists it."""
+    @property
+    def pinned(self) -> bool:
+        """Whether none of it can go to a swap device."""
     @property
     def seconds(self) -> float:
         """From open to sealed, proved and preflighted."""
@@ -883,11 +895,14 @@ def verify_sealed(
     descriptor: int,
     *,
     keyrings: Sequence[Keyring],
+    message_id: str,
     expected: Mapping[str, str],
     digest: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, str]:
     """Authenticates every byte of a sealed file, and holds the model to its digest; returns its context.
+
+    The file must be of the message `message_id`, in hexadecimal.
 
     Raises SealError, ChecksumError, StoreError.
     """
@@ -895,15 +910,18 @@ def verify_sealed(
 def export_sealed(
     path: str,
     descriptor: int,
+    output_path: str,
     output: int,
     *,
     keyrings: Sequence[Keyring],
+    message_id: str,
     expected: Mapping[str, str],
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Opens a sealed file into an open, empty one, which is put on the disk.
 
-    What is there while it isn't whole is not to be used. Raises SealError, StoreError.
+    What is there while it isn't whole is not to be used. `output_path` names it in errors. Raises
+    SealError, StoreError, OutputError.
     """
 
 def reseal(
@@ -913,6 +931,7 @@ def reseal(
     *,
     keyrings: Sequence[Keyring],
     new_keyrings: Sequence[Keyring],
+    message_id: str,
     expected: Mapping[str, str],
     progress: Callable[[int, int], None] | None = None,
 ) -> str:

@@ -91,6 +91,9 @@ class ModelInfo:
     """Workers replaced."""
     threads: int
     """Compute threads."""
+    pinned: bool
+    """Whether none of the model's image can go to a swap device: only out of the store, as far as the limit
+    on locked memory allows."""
     image_seconds: float
     """From opening the file to the sealed, proved and preflighted image."""
     lock_seconds: float

@@ -55,6 +55,7 @@ def test_what_is_not_called_an_example_is_the_default(example: Configuration) ->
         match[1] for match in re.finditer(r"^(\w+) = .*# .*left out", TEXT, re.MULTILINE | re.IGNORECASE)
     }
     examples |= {"cpu_limit", "lock", "trusted_sources", "digests", "signers", "models", "revoked"}
+    examples |= {"keys"}
     examples |= {"hosts", "hf_organisations", "pins", "danger_allow_addresses"}
     differ = {name for name in leaves() if example.value(name) != defaults.value(name)}
     assert {name.rpartition(".")[2] for name in differ} <= examples

@@ -50,6 +50,10 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         max_size = "1GB"
         pins = {}
         danger_allow_addresses."https://models.test:8443" = ["10.0.0.0/8"]
+
+        [store]
+        directory = "/srv/store"
+        keys = [{file = "/etc/key"}]
         """,
     )
     given = {

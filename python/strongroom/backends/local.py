@@ -151,6 +151,7 @@ class Local:
             pid=model.pid,
             restarts=model.restarts,
             threads=model.threads,
+            pinned=image.pinned,
             image_seconds=image.seconds,
             lock_seconds=model.lock_seconds,
             load_seconds=model.load_seconds,

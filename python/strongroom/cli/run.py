@@ -27,10 +27,21 @@ from strongroom.cli.arguments import (
     given_of,
 )
 from strongroom.cli.loading import Load, loaded
+from strongroom.cli.store.options import (
+    Directory,
+    KernelKeyName,
+    KeyFiles,
+    KeyName,
+    KeyNamespace,
+    KeyVariable,
+    PassphraseFile,
+    store_options,
+)
 from strongroom.cli.terminal import json_of, write_json
 from strongroom.errors import OptionError, PromptError, SourceError, StrongroomError
 from strongroom.messages import Message, conversation, plain_text
 from strongroom.sampling import Sampling, SamplingOptions
+from strongroom.store.keys import NAMESPACE
 
 __all__ = ["run"]
 
@@ -47,7 +58,10 @@ SANDBOX = "The sandbox"
 
 
 def run(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file, or https://… or hf://….")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A GGUF file, https://… or hf://…, or a name in the store."),
+    ],
     prompt: Annotated[
         str | None,
         typer.Argument(
@@ -112,6 +126,13 @@ def run(
         str | None,
         typer.Option(metavar="KIND", help="process, maximum, danger-none.", rich_help_panel=SANDBOX),
     ] = None,
+    store: Directory = None,
+    key_file: KeyFiles = None,
+    key_variable: KeyVariable = None,
+    passphrase_file: PassphraseFile = None,
+    kernel_key: KernelKeyName = None,
+    key_name: KeyName = None,
+    key_namespace: KeyNamespace = NAMESPACE,
     config: Config = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of a streamed answer.")
@@ -150,6 +171,15 @@ def run(
                     "security.sandboxing.cpu_limit": number_or_text(cpu_limit),
                     "security.sandboxing.timeout": timeout,
                     "limits.context_length": context_length,
+                    **store_options(
+                        store,
+                        files=key_file,
+                        variable=key_variable,
+                        passphrase_file=passphrase_file,
+                        kernel_key=kernel_key,
+                        names=key_name,
+                        namespace=key_namespace,
+                    ),
                 },
             ),
             given=given_of(

@@ -1,16 +1,18 @@
 """Models that lie encrypted: into the store once they are verified, and out of it by what was found then."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from strongroom import _core
 from strongroom.errors import ChecksumError, OptionError, StoreError, TrustError
 from strongroom.models.parts import parts_of
 from strongroom.models.proofs import Given, checksums
 from strongroom.models.source import Checksum
 from strongroom.models.trust import Admitted, Progress, admit_files, architectures, checked_version, recorded
 from strongroom.settings import Security
-from strongroom.store.index import Entry
-from strongroom.store.store import Store, checked_name
-from strongroom.trust.decision import decide
+from strongroom.store.index import Entry, checked_name
+from strongroom.store.store import Store
+from strongroom.trust.decision import Step, decide
 from strongroom.trust.evidence import Claim
 
 __all__ = ["enter", "take"]
@@ -35,6 +37,7 @@ def take(
     Raises StoreError, SealError, ChecksumError, TrustError, PreflightError, SourceError.
     """
     whole, of_parts = checksums(checksum)
+    wanted = None if whole is None else _core.digest_of(whole)
     if of_parts:
         raise OptionError("option.out_of_range", "checksum must be one string: in the store models are whole")
     policy = security.model_verification
@@ -44,16 +47,23 @@ def take(
         size_limit=security.sandboxing.address_space,
         progress=progress,
     )
-    if whole is not None and whole.lower() not in opened.evidence.digests:
+    if wanted is not None and wanted not in opened.evidence.digests:
         raise ChecksumError(
             "checksum.mismatch",
-            f"{stored!r} in the store is {opened.entry.digest}, not {whole}",
+            f"{stored!r} in the store is {opened.entry.digest}, not {wanted}",
             "name the digest that was meant, or the model that has it",
         )
     claim = Claim(name=name, version=checked_version(version) or opened.entry.version)
     if version is not None and opened.entry.version not in {None, version}:
         raise TrustError("trust.version", f"{stored!r} in the store is of version {opened.entry.version}")
     decision = decide(policy, opened.evidence, claim)
+    found = opened.evidence.when
+    step = Step(
+        "store",
+        f"{stored!r} of {store.directory}, authentic; what follows was found when it entered"
+        + ("" if found is None else f", {found.isoformat(timespec='seconds')}"),
+    )
+    decision = replace(decision, steps=(step, *decision.steps))
     if policy.lock != "off":
         decision = recorded(policy.lock, decision)
     return opened.path, Admitted(opened.image, decision)

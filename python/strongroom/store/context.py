@@ -62,10 +62,10 @@ def written(value: Source | Proof) -> dict[str, Any]:
     return found
 
 
-def restored(name: str, entry: Entry, context: Mapping[str, str], *, architecture: str | None) -> Found:
+def restored(name: str, entry: Entry, context: Mapping[str, str]) -> Found:
     """Return what was found about a model when it entered, from a context that was authenticated.
 
-    `architecture` is what preflight reads now. Raises StoreError where it can't be read: a store of another
+    Raises StoreError where it can't be read: a store of another
     version wrote it, or whoever has the key.
     """
     try:
@@ -73,7 +73,7 @@ def restored(name: str, entry: Entry, context: Mapping[str, str], *, architectur
         evidence = Found(
             digests=tuple(map(text, found["digests"])),
             size=entry.size,
-            architecture=architecture,
+            architecture=None if found["architecture"] is None else text(found["architecture"]),
             source=source_of(found["source"]),
             proofs=tuple(map(proof_of, found["proofs"])),
             when=None if found["when"] is None else datetime.fromisoformat(found["when"]),

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from strongroom.errors import SettingsError, StoreError
+from strongroom.errors import OptionError, StoreError, StrongroomError
 from strongroom.keeping import Refusals, read_kept, replace
+from strongroom.options import shown
 from strongroom.quantities import invalid
 from strongroom.text import printable
 from strongroom.trust import words
 
-__all__ = ["REFUSALS", "Entry", "file_name", "is_file_name", "read", "write"]
+__all__ = ["REFUSALS", "Entry", "checked_name", "file_name", "is_file_name", "message_id", "read", "write"]
 
 FORMAT = 1
 MOST_BYTES = 16 << 20
@@ -49,9 +50,28 @@ def file_name(digest: str, message_id: str) -> str:
     return f"{digest.removeprefix('sha256:')}-{message_id}.sealed"
 
 
+def message_id(entry: Entry) -> str:
+    """Return the message that a sealed file is named by."""
+    return entry.file.removesuffix(".sealed").rpartition("-")[2]
+
+
 def is_file_name(name: str) -> bool:
     """Whether a store has such names."""
     return FILE.fullmatch(name) is not None
+
+
+def checked_name(name: object) -> str:
+    """Check the name of a model in a store: one that can't be taken for a path or a source."""
+    if not isinstance(name, str):
+        raise OptionError("option.wrong_type", f"a model's name must be a string, not {shown(name)}")
+    wrong = {*"/:\\"} & {*name} or name.endswith(".gguf") or name != name.strip()
+    if not name.isprintable() or not 1 <= len(name) <= MOST_NAME or wrong:
+        raise OptionError(
+            "option.out_of_range",
+            f"{shown(name)} can't be a name in a store: it is printable, of 1 to {MOST_NAME} characters, "
+            "without / : and \\, and doesn't end in .gguf",
+        )
+    return name
 
 
 def read(path: str) -> dict[str, Entry]:
@@ -64,8 +84,8 @@ def read(path: str) -> dict[str, Entry]:
         return dict(parsed(json.loads(kept.data.decode(), object_pairs_hook=distinct)))
     except RecursionError:
         reason = "it is nested too deeply"
-    except (ValueError, SettingsError) as error:
-        reason = error.message if isinstance(error, SettingsError) else printable(str(error), keep="")
+    except (ValueError, StrongroomError) as error:
+        reason = error.message if isinstance(error, StrongroomError) else printable(str(error), keep="")
     raise REFUSALS.refusal("malformed", path, f"is damaged: {reason}")
 
 
@@ -102,7 +122,7 @@ def checked(name: str, found: Mapping[str, Any]) -> Entry:
     """Check one."""
     entry = Entry(**found)
     file, size, added = found["file"], found["size"], found["added"]
-    words.text_of("a name", name, "a model's name")
+    checked_name(name)
     digest = words.fingerprint_of("digest", entry.digest)
     if not isinstance(file, str) or not is_file_name(file):
         raise invalid("file", entry.file, "the name of a sealed file")

@@ -7,6 +7,7 @@ kill leaves behind is no part of the store, and `gc` removes it.
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,24 +15,24 @@ from typing import NamedTuple
 
 from strongroom import _core
 from strongroom.errors import OptionError, StoreError
-from strongroom.keeping import directory_of, guarded
+from strongroom.keeping import guarded
 from strongroom.options import is_path, path_text, shown
 from strongroom.store import context, index
-from strongroom.store.files import PARTIAL, abandoned, link, nameless, written
-from strongroom.store.index import REFUSALS, Entry
-from strongroom.store.keys import Key, keyring_of
+from strongroom.store.directory import Directory, New
+from strongroom.store.files import written
+from strongroom.store.index import REFUSALS, Entry, checked_name
+from strongroom.store.keys import Key, key_of, keyring_of
 from strongroom.text import printable
 from strongroom.trust.decision import Decision
 from strongroom.trust.evidence import Found
 
-__all__ = ["Opened", "Shown", "Store", "checked_name"]
+__all__ = ["Opened", "Shown", "Store"]
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and in total; what it raises ends the work, and nothing is changed."""
 
 MODELS = "models"
 INDEX = "index.json"
-MOST_NAME = 128
 
 
 class Opened(NamedTuple):
@@ -53,20 +54,6 @@ class Shown(NamedTuple):
     bytes_on_disk: int
 
 
-def checked_name(name: object) -> str:
-    """Check the name of a model in a store: one that can't be taken for a path or a source."""
-    if not isinstance(name, str):
-        raise OptionError("option.wrong_type", f"a model's name must be a string, not {shown(name)}")
-    wrong = {*"/:\\"} & {*name} or name.endswith(".gguf") or name != name.strip()
-    if not name.isprintable() or not 1 <= len(name) <= MOST_NAME or wrong:
-        raise OptionError(
-            "option.out_of_range",
-            f"{shown(name)} can't be a name in a store: it is printable, of 1 to {MOST_NAME} characters, "
-            "without / : and \\, and doesn't end in .gguf",
-        )
-    return name
-
-
 class Store:
     """A store in one directory. Safe to use from many threads and processes at once."""
 
@@ -79,8 +66,10 @@ class Store:
         if not path or not is_path(path):
             raise OptionError("option.wrong_type", f"directory must be a path, not {shown(directory)}")
         self._directory = os.path.realpath(path)
-        self._keys = tuple(keys)
-        self._keyrings: list[_core.Keyring] | None = None
+        self._files = Directory(f"{self._directory}/{MODELS}")
+        self._keys = tuple(key_of(f"keys[{place}]", key) for place, key in enumerate(keys))
+        self._keyrings: list[_core.Keyring] = []
+        self._making = threading.Lock()
 
     @property
     def directory(self) -> str:
@@ -92,8 +81,13 @@ class Store:
 
         Raises StoreError.
         """
-        if not os.path.lexists(self._index):
+        try:
+            os.lstat(self._index)  # exists() tells nothing of what can't be looked at
+        except FileNotFoundError:
             return {}
+        except OSError as error:
+            where = printable(self._directory, keep="")
+            raise StoreError("store.unreadable", f"{where} is no store: {error.strerror}") from None
         return index.read(self._index)
 
     def open_keys(self) -> None:
@@ -131,7 +125,7 @@ class Store:
             self._refuse_present(name, self.models())
         keyrings = self._writing()
         bound = context.bound(name, entry, evidence)
-        with self._new() as new:
+        with self._files.new() as new:
             message = _core.seal_image(
                 image, new.descriptor, keyrings=keyrings, context=bound, progress=progress
             )
@@ -140,10 +134,7 @@ class Store:
                 entries = self.models()  # another process may have been faster
                 if not replacing:
                     self._refuse_present(name, entries)
-                new.name(entry.file)
-                index.write(self._index, entries | {name: entry})
-                if name in entries:
-                    self._unlink(entries[name])
+                self._enter(new, name, entry, entries)
         return entry
 
     def open(
@@ -163,13 +154,16 @@ class Store:
                 path,
                 descriptor,
                 keyrings=self._reading(),
+                message_id=index.message_id(entry),
                 expected=context.expected(name, entry),
                 digest=entry.digest,
                 allow_architectures=list(allow_architectures),
                 size_limit=size_limit,
                 progress=progress,
             )
-        evidence = context.restored(name, entry, found, architecture=image.header.architecture)
+        evidence = replace(
+            context.restored(name, entry, found), architecture=image.header.architecture, size=image.size
+        )
         return Opened(image, evidence, entry, path)
 
     def show(self, name: str) -> Shown:
@@ -190,11 +184,12 @@ class Store:
                 path,
                 descriptor,
                 keyrings=self._reading(),
+                message_id=index.message_id(entry),
                 expected=context.expected(name, entry),
                 digest=entry.digest,
                 progress=progress,
             )
-        return context.restored(name, entry, found, architecture=entry.architecture)
+        return context.restored(name, entry, found)
 
     def export(self, name: str, output: str | os.PathLike[str], *, progress: Progress | None = None) -> Entry:
         """Write the plain model to a file that isn't there yet; it has its name once it is whole.
@@ -208,27 +203,30 @@ class Store:
             _core.export_sealed(
                 sealed,
                 descriptor,
+                path,
                 plain,
                 keyrings=self._reading(),
+                message_id=index.message_id(entry),
                 expected=context.expected(name, entry),
                 progress=progress,
             )
         return entry
 
-    def rekey(self, name: str, new: "Store", *, progress: Progress | None = None) -> Entry:
-        """Seal a model anew, under a fresh data key and the keys of `new`, which names the same directory.
+    def rekey(self, name: str, target: "Store", *, progress: Progress | None = None) -> Entry:
+        """Seal a model anew, under a fresh data key and the keys of `target`, which names the same directory.
 
         Its old sealed file is removed when the new one is in the index. Raises StoreError, SealError.
         """
-        if new.directory != self._directory:
+        if target.directory != self._directory:
             raise OptionError("option.out_of_range", "the keys to write with must be of the same store")
-        with self._sealed(name) as (entry, descriptor, path), self._new() as written:
+        with self._sealed(name) as (entry, descriptor, path), self._files.new() as new:
             message = _core.reseal(
                 path,
                 descriptor,
-                written.descriptor,
+                new.descriptor,
                 keyrings=self._reading(),
-                new_keyrings=new._writing(),  # noqa: SLF001 - of this very class
+                new_keyrings=target._writing(),  # noqa: SLF001 - of this very class
+                message_id=index.message_id(entry),
                 expected=context.expected(name, entry),
                 progress=progress,
             )
@@ -237,18 +235,17 @@ class Store:
                 entries = self.models()
                 if entries.get(name) != entry:
                     raise StoreError("store.changed", f"{name!r} was changed by another process meanwhile")
-                written.name(changed.file)
-                index.write(self._index, entries | {name: changed})
-                self._unlink(entry)
+                self._enter(new, name, changed, entries)
         return changed
 
     def remove(self, name: str) -> Entry:
         """Take a model out of the store. Raises StoreError."""
+        self._entry(name, self.models())  # of a store that isn't there, none is made
         with guarded(self._index, REFUSALS):
             entries = self.models()
             entry = self._entry(name, entries)
             index.write(self._index, {other: kept for other, kept in entries.items() if other != name})
-            self._unlink(entry)
+            self._files.unlink(entry.file)
         return entry
 
     def gc(self) -> list[str]:
@@ -256,18 +253,25 @@ class Store:
 
         Raises StoreError.
         """
-        with guarded(self._index, REFUSALS), self._models() as models:
-            kept = {entry.file for entry in self.models().values()}
-            loose = [
-                name
-                for name in os.listdir(models)  # noqa: PTH208 - of a descriptor
-                if (index.is_file_name(name) and name not in kept)
-                or (name.endswith(PARTIAL) and abandoned(models, name))
-            ]
-            for name in loose:
-                with self._writing_to(MODELS):
-                    os.unlink(name, dir_fd=models)
-        return sorted(loose)
+        if not os.path.lexists(self._files.path):
+            self.models()
+            return []
+        with guarded(self._index, REFUSALS):
+            return self._files.unlink_others({entry.file for entry in self.models().values()})
+
+    def _enter(self, new: New, name: str, entry: Entry, entries: dict[str, Entry]) -> None:
+        """Name a sealed file, then put it into the index in place of what has its name there."""
+        try:
+            new.name(entry.file)
+            index.write(self._index, entries | {name: entry})
+        except BaseException:
+            # It may have failed after it took effect: if the index has it, that counts.
+            with contextlib.suppress(StoreError):
+                if entry not in self.models().values():
+                    new.unname(entry.file)
+            raise
+        if name in entries:
+            self._files.unlink(entries[name].file)
 
     @property
     def _index(self) -> str:
@@ -290,10 +294,11 @@ class Store:
             raise StoreError("store.exists", f"{name!r} is in the store already, as {entries[name].digest}")
 
     def _reading(self) -> list[_core.Keyring]:
-        """Return the keyrings, made of the keys once."""
-        if self._keyrings is None:
-            self._keyrings = [keyring_of(key) for key in self._keys]
-        return self._keyrings
+        """Return the keyrings, each made of its key once: what was in the environment isn't there again."""
+        with self._making:
+            for key in self._keys[len(self._keyrings) :]:
+                self._keyrings.append(keyring_of(key))
+            return self._keyrings
 
     def _writing(self) -> list[_core.Keyring]:
         """Return the keyrings, of which there must be one."""
@@ -302,87 +307,22 @@ class Store:
         return self._reading()
 
     @contextlib.contextmanager
-    def _models(self, *, make: bool = False) -> Iterator[int]:
-        """Open the directory of the sealed files, which nobody else may write to."""
-        place = f"{self._directory}/{MODELS}/."
-        with self._writing_to(MODELS), directory_of(place, REFUSALS, make=make) as (found, _):
-            directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=found)
-        try:
-            yield directory
-        finally:
-            os.close(directory)
-
-    @contextlib.contextmanager
-    def _writing_to(self, what: str) -> Iterator[None]:
-        """Tell the system's refusals in the store's words."""
-        try:
-            yield
-        except OSError as error:
-            where = printable(f"{self._directory}/{what}", keep="")
-            raise StoreError("store.unwritable", f"{where} can't be written: {error.strerror}") from None
-
-    @contextlib.contextmanager
     def _sealed(self, name: str) -> Iterator[tuple[Entry, int, str]]:
         """Open the sealed file of a model: its entry, a descriptor and its path."""
         entry = self._entry(name, self.models())
         try:
-            descriptor = self._opened(entry)
+            descriptor = self._files.read(entry.file)
         except FileNotFoundError:
             # Sealed anew by another process after the index was read.
             again = self._entry(name, self.models())
             try:
-                descriptor = self._opened(again)
+                descriptor = self._files.read(again.file)
             except FileNotFoundError:
                 raise StoreError(
                     "store.missing", f"the sealed file of {name!r}, {again.file}, is not in the store"
                 ) from None
             entry = again
         try:
-            yield entry, descriptor, f"{self._directory}/{MODELS}/{entry.file}"
+            yield entry, descriptor, f"{self._files.path}/{entry.file}"
         finally:
             os.close(descriptor)
-
-    def _opened(self, entry: Entry) -> int:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-        with self._models() as models:
-            try:
-                return os.open(entry.file, flags, dir_fd=models)
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                raise StoreError(
-                    "store.unreadable", f"the sealed file {entry.file} can't be read: {error.strerror}"
-                ) from None
-
-    @contextlib.contextmanager
-    def _new(self) -> Iterator["New"]:
-        """Make a file without a name among the sealed ones; without being named it is gone at the end."""
-        with self._models(make=True) as models:
-            with self._writing_to(MODELS):
-                descriptor, beside = nameless(models)
-            try:
-                yield New(self, models, descriptor, beside)
-            finally:
-                os.close(descriptor)
-                if beside is not None:
-                    with contextlib.suppress(OSError):
-                        os.unlink(beside, dir_fd=models)
-
-    def _unlink(self, entry: Entry) -> None:
-        """Remove a sealed file that the index doesn't have any more; what stays is `gc`'s."""
-        with contextlib.suppress(OSError), self._models() as models:
-            os.unlink(entry.file, dir_fd=models)
-
-
-class New(NamedTuple):
-    """A sealed file that is being written."""
-
-    store: Store
-    models: int
-    descriptor: int
-    beside: str | None
-
-    def name(self, file: str) -> None:
-        """Name it, and put the name on the disk."""
-        with self.store._writing_to(MODELS):  # noqa: SLF001 - its own
-            link(self.descriptor, self.beside, self.models, file)

@@ -35,7 +35,7 @@ class Step:
     """One rule that was applied."""
 
     rule: str
-    """revocation, source, size, architecture, version, proof or record."""
+    """store, revocation, source, size, architecture, version, proof or record."""
     detail: str
     """What was found."""
     refusal: Refusal | None = None

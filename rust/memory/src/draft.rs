@@ -1,6 +1,7 @@
 //! An image that several threads write, each byte after it was authenticated.
 
 use std::{
+    io,
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -50,6 +51,14 @@ impl Draft {
     /// [`SourceError`]: `too_large`, `io`.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), SourceError> {
         self.room.write_at(&self.path, offset, bytes)
+    }
+
+    /// Lends every byte to `read`, which may still refuse them: they are wiped when this is dropped.
+    ///
+    /// # Errors
+    /// The kernel's, where address space or mappings run out.
+    pub fn lend<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+        self.room.filling_mut().lend(read)
     }
 
     /// Seals it, once every byte is written and authenticated as part of what has `digest`.
@@ -134,6 +143,15 @@ mod tests {
         let image = draft.seal_authenticated(digest()).unwrap();
         assert!(*image.map().unwrap() == *bytes);
         assert_eq!(image.digest(), digest());
+    }
+
+    #[test]
+    fn what_is_lent_is_what_was_written_and_can_be_given_up() {
+        let mut draft = Draft::new(Path::new("model"), SIZE as u64, None).unwrap();
+        draft.write_at(0, &bytes()).unwrap();
+        assert!(draft.lend(|lent| *lent == *bytes()).unwrap());
+        let image = draft.seal_authenticated(digest()).unwrap();
+        assert!(*image.map().unwrap() == *bytes());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::{
     ffi::c_void,
+    io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     ptr,
     sync::{
@@ -22,7 +23,10 @@ use rustix::{
     mm::{MapFlags, ProtFlags},
 };
 
-use crate::{mapping::IMMUTABLE, pinned::Pinned};
+use crate::{
+    mapping::{IMMUTABLE, Mapping},
+    pinned::Pinned,
+};
 
 /// A huge page of x86-64, and the alignment of its address.
 const HUGE: usize = 2 << 20;
@@ -89,6 +93,11 @@ impl Filling {
             bytes = later;
         }
         Ok(())
+    }
+
+    /// Lends what was written to `read`.
+    pub(crate) fn lend<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+        Mapping::lend(&mut self.memory, self.size, read)
     }
 
     /// Overwrites whatever was written: pages are given back as they are, and their next owner gets

@@ -1,6 +1,14 @@
 //! The bytes of a sealed image, readable.
 
-use std::{ffi::c_void, io, ops::Deref, os::fd::BorrowedFd, ptr, ptr::NonNull, slice};
+use std::{
+    ffi::c_void,
+    io,
+    ops::Deref,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    ptr,
+    ptr::NonNull,
+    slice,
+};
 
 use rustix::{
     fs::SealFlags,
@@ -27,6 +35,24 @@ impl Mapping {
         if !sealed || u64::try_from(size) != Ok(length as u64) {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
+        Self::map(memory, length)
+    }
+
+    /// Lends the first `length` bytes of `memory` to `read` before it is sealed: it is borrowed
+    /// exclusively, and there is no other descriptor of it.
+    pub(crate) fn lend<T>(
+        memory: &mut OwnedFd,
+        length: usize,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> io::Result<T> {
+        if u64::try_from(rustix::fs::fstat(&*memory)?.st_size) != Ok(length as u64) {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        let bytes = Self::map(memory.as_fd(), length)?;
+        Ok(read(&bytes))
+    }
+
+    fn map(memory: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
         // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing of ours; a
         // length of 0 is an error.
         let start = unsafe {
@@ -51,7 +77,8 @@ impl Deref for Mapping {
         // SAFETY: `length` bytes are mapped from `start` until `self` is dropped, and the lifetime
         // of the slice is that of the borrow of `self`. Nobody can change them: `new` saw the seals
         // WRITE (the kernel grants it only while no writable mapping exists, and none after), and
-        // SEAL, so it stays. Reading never faults: SHRINK keeps every byte inside the file.
+        // SEAL, so it stays. Reading never faults: SHRINK keeps every byte inside the file. Without
+        // seals, in `lend`, the one descriptor that could change bytes or size is borrowed meanwhile.
         unsafe { slice::from_raw_parts(self.start.as_ptr().cast_const().cast(), self.length) }
     }
 }

@@ -27,6 +27,7 @@ const CODES: &[&str] = &[
     "seal.no_variable",
     "settings.invalid",
     "signature.parts",
+    "store.exchanged",
     "store.unreadable",
     "store.unwritable",
     "trust.no_key",
@@ -238,6 +239,18 @@ impl Error {
             code: "store.unreadable",
             message: format!("can't read {path:?}: {error}"),
             next_step: "check the store's directory and the permissions in it".to_owned(),
+        }
+    }
+
+    /// A sealed file that is authentic, and another than its name says.
+    pub(crate) fn exchanged(path: &Path, found: &str) -> Self {
+        Self::Core {
+            code: "store.exchanged",
+            message: format!(
+                "{path:?} is another sealed file of the same model, of the message {found}"
+            ),
+            next_step: "restore the store's directory from a copy, or add the model again"
+                .to_owned(),
         }
     }
 

@@ -162,12 +162,16 @@ impl Image {
     /// Opens a sealed model into sealed memory: every frame is authenticated before it is an image.
     /// Returns also the context that it was sealed with.
     #[staticmethod]
-    #[pyo3(signature = (path, descriptor, *, keyrings, expected, digest, allow_architectures=Vec::new(), size_limit=None, progress=None))]
+    #[pyo3(
+        signature = (path, descriptor, *, keyrings, message_id, expected, digest, allow_architectures=Vec::new(), size_limit=None, progress=None),
+        text_signature = "(path, descriptor, *, keyrings, message_id, expected, digest, allow_architectures=(), size_limit=None, progress=None)"
+    )]
     fn unseal(
         py: Python<'_>,
         path: PathBuf,
         descriptor: i32,
         keyrings: Vec<Py<Keyring>>,
+        message_id: String,
         expected: BTreeMap<String, String>,
         digest: &Bound<'_, PyString>,
         allow_architectures: Vec<String>,
@@ -180,6 +184,7 @@ impl Image {
             path: path.clone(),
             descriptor,
             keyrings: Keyring::taken(&keyrings),
+            message_id,
             expected,
             digest,
             policy: Policy {
@@ -239,6 +244,12 @@ impl Image {
         self.sealed.len()
     }
 
+    /// Whether none of it can go to a swap device.
+    #[getter]
+    const fn pinned(&self) -> bool {
+        self.sealed.is_pinned()
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "<strongroom._core.Image {} of {} bytes>",
@@ -256,6 +267,12 @@ pub(crate) fn parse(checksum: &Bound<'_, PyString>) -> Result<Digest, VerifyErro
             reason: "it holds a lone surrogate".to_owned(),
         })?
         .parse()
+}
+
+/// A digest as it is written everywhere.
+#[pyfunction]
+pub(crate) fn digest_of(text: &Bound<'_, PyString>) -> Result<String, Error> {
+    Ok(parse(text)?.to_string())
 }
 
 /// An algorithm by its word.

@@ -104,12 +104,14 @@ impl Keyring {
         name: String,
     ) -> Result<Self, Error> {
         let outside = py.import("os")?.getattr("environ")?;
-        let found = outside.call_method1("pop", (variable, py.None()))?;
+        // First: once it is removed nobody finds where the system put it.
         strongroom_memory::environment::wipe(variable);
-        let Ok(digits) = found.extract::<String>() else {
+        let found = outside.call_method1("pop", (variable, py.None()))?;
+        if found.is_none() {
             return Err(Error::missing_variable(variable));
-        };
-        let digits = Zeroizing::new(digits);
+        }
+        // What is no text has no hexadecimal digits.
+        let digits = Zeroizing::new(found.extract::<String>().unwrap_or_default());
         let key = Secret::from_hex(digits.as_bytes(), &format!("the variable {variable}"))?;
         Self::raw(namespace, name, key)
     }

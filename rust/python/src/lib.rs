@@ -53,7 +53,7 @@ mod _core {
         errors::error_codes,
         fetch::{Fetched, Sources, assemble, fetch, local_path, name_in_manifest, owner_of},
         gguf::{Finding, Header, SpecialToken, Tokenizer},
-        image::Image,
+        image::{Image, digest_of},
         inspect::{Inspection, inspect},
         keyring::Keyring,
         manifest::{Manifest, ManifestEvidence, sign_manifest, verify_manifest},

@@ -84,12 +84,13 @@ pub(crate) fn seal_image(
 
 /// Authenticates every byte of a sealed file, and holds the model to its digest.
 #[pyfunction]
-#[pyo3(signature = (path, descriptor, *, keyrings, expected, digest, progress=None))]
+#[pyo3(signature = (path, descriptor, *, keyrings, message_id, expected, digest, progress=None))]
 pub(crate) fn verify_sealed(
     py: Python<'_>,
     path: PathBuf,
     descriptor: i32,
     keyrings: Vec<Py<Keyring>>,
+    message_id: String,
     expected: BTreeMap<String, String>,
     digest: &Bound<'_, PyString>,
     progress: Option<Py<PyAny>>,
@@ -97,7 +98,7 @@ pub(crate) fn verify_sealed(
     let keyrings: Vec<Keyring> = Keyring::taken(&keyrings);
     let digest = image::parse(digest)?;
     detach::interruptible(py, progress, |caller| {
-        let sealed = open(&path, descriptor, &keyrings, expected)?;
+        let sealed = open(&path, descriptor, &keyrings, &message_id, expected)?;
         let mut hasher = Hasher::new(digest.algorithm());
         let mut scratch = sealed.scratch()?;
         let mut done = 0;
@@ -120,33 +121,34 @@ pub(crate) fn verify_sealed(
 
 /// Opens a sealed file into an open, empty one, which is put on the disk.
 #[pyfunction]
-#[pyo3(signature = (path, descriptor, output, *, keyrings, expected, progress=None))]
+#[pyo3(signature = (path, descriptor, output_path, output, *, keyrings, message_id, expected, progress=None))]
 pub(crate) fn export_sealed(
     py: Python<'_>,
     path: PathBuf,
     descriptor: i32,
+    output_path: PathBuf,
     output: i32,
     keyrings: Vec<Py<Keyring>>,
+    message_id: String,
     expected: BTreeMap<String, String>,
     progress: Option<Py<PyAny>>,
 ) -> Result<(), Error> {
     let keyrings: Vec<Keyring> = Keyring::taken(&keyrings);
     detach::interruptible(py, progress, |caller| {
-        let sealed = open(&path, descriptor, &keyrings, expected)?;
+        let sealed = open(&path, descriptor, &keyrings, &message_id, expected)?;
+        let unwritable = |error| Error::unwritable(&output_path, &error);
         let output = writing(output)?;
         each_frame(&path, &sealed, caller, |offset, plaintext| {
-            output
-                .write_all_at(plaintext, offset)
-                .map_err(|error| Error::unwritten(&error))
+            output.write_all_at(plaintext, offset).map_err(unwritable)
         })?;
-        output.sync_all().map_err(|error| Error::unwritten(&error))
+        output.sync_all().map_err(unwritable)
     })
 }
 
 /// Opens a sealed file and seals the model anew into an open, empty one, under a data key of its own
 /// and the new keyrings; returns the new message's id.
 #[pyfunction]
-#[pyo3(signature = (path, descriptor, output, *, keyrings, new_keyrings, expected, progress=None))]
+#[pyo3(signature = (path, descriptor, output, *, keyrings, new_keyrings, message_id, expected, progress=None))]
 pub(crate) fn reseal(
     py: Python<'_>,
     path: PathBuf,
@@ -154,13 +156,14 @@ pub(crate) fn reseal(
     output: i32,
     keyrings: Vec<Py<Keyring>>,
     new_keyrings: Vec<Py<Keyring>>,
+    message_id: String,
     expected: BTreeMap<String, String>,
     progress: Option<Py<PyAny>>,
 ) -> Result<String, Error> {
     let keyrings: Vec<Keyring> = Keyring::taken(&keyrings);
     let new = Keyring::taken(&new_keyrings);
     detach::interruptible(py, progress, |caller| {
-        let sealed = open(&path, descriptor, &keyrings, expected)?;
+        let sealed = open(&path, descriptor, &keyrings, &message_id, expected)?;
         let mut frame = 0;
         let mut scratch = sealed.scratch()?;
         // Bytes of the frame that the scratch holds which were given on.
@@ -213,6 +216,7 @@ pub(crate) struct Unsealing {
     pub(crate) path: PathBuf,
     pub(crate) descriptor: i32,
     pub(crate) keyrings: Vec<Keyring>,
+    pub(crate) message_id: String,
     pub(crate) expected: BTreeMap<String, String>,
     pub(crate) digest: Digest,
     pub(crate) policy: Policy,
@@ -234,44 +238,51 @@ impl Unsealing {
             path,
             descriptor,
             keyrings,
+            message_id,
             expected,
             digest,
             policy,
             size_limit,
         } = self;
-        let sealed = open(&path, descriptor, &keyrings, expected)?;
+        let sealed = open(&path, descriptor, &keyrings, &message_id, expected)?;
         let watch = Watch::new(caller, sealed.length());
-        let image = strongroom_seal::image(&sealed, &path, digest, size_limit, threads(), |done| {
+        let mut draft = strongroom_seal::draft(&sealed, &path, size_limit, threads(), |done| {
             watch.tell(done, &path)
         })
         .map_err(|error: Error| error.in_sealed(&path))?;
-        let bytes = image
-            .map()
-            .map_err(|error| signature::unmapped(&path, error))?;
-        let header = strongroom_gguf::preflight(&bytes, image.len() as u64, &policy)?;
+        // What preflight refuses can still be wiped; nothing can be once it is sealed.
+        let header = draft
+            .lend(|bytes| strongroom_gguf::preflight(bytes, bytes.len() as u64, &policy))
+            .map_err(|error| signature::unmapped(&path, error))??;
         Ok(Unsealed {
-            sealed: image,
+            sealed: draft.seal_authenticated(digest)?,
             header,
             context: pairs(sealed.context()),
         })
     }
 }
 
-/// Opens a sealed file as far as that its header and its last frame are authentic, and its context is
-/// the one that is expected.
+/// Opens a sealed file as far as that its header and its last frame are authentic, and its context
+/// and its message are those that are expected: not one that was sealed at another time.
 fn open(
     path: &Path,
     descriptor: i32,
     keyrings: &[Keyring],
+    message_id: &str,
     expected: BTreeMap<String, String>,
 ) -> Result<Sealed<File>, Error> {
     let expected = EncryptionContext::from_pairs(expected)?;
-    Sealed::open(
+    let sealed = Sealed::open(
         reading(path, descriptor)?,
         &Keyring::all(keyrings),
         &expected,
     )
-    .map_err(|error| Error::from(error).in_file(path))
+    .map_err(|error| Error::from(error).in_file(path))?;
+    let found = hexadecimal(sealed.header().message_id());
+    if found != message_id {
+        return Err(Error::exchanged(path, &found));
+    }
+    Ok(sealed)
 }
 
 /// Gives every frame to `take`, on every core that is there.
@@ -287,7 +298,8 @@ fn each_frame(
             take(offset, plaintext)?;
             watch.tell(plaintext.len() as u64, path)
         })
-        .map_err(|error: Error| error.in_sealed(path))
+        .map_err(|error: Error| error.in_sealed(path))?;
+    watch.finish(path)
 }
 
 fn seal(
@@ -322,6 +334,7 @@ fn seal(
                 .map_err(|error| Error::unwritten(&error))
         },
     )?;
+    watch.finish(path)?;
     output
         .sync_all()
         .map_err(|error| Error::unwritten(&error))?;
@@ -357,6 +370,18 @@ impl<'a> Watch<'a> {
         if !due || thread::current().id() != self.thread {
             return Ok(());
         }
+        self.call(done, path)
+    }
+
+    /// Tells the caller that all is done, which another thread may have done last.
+    fn finish(&self, path: &Path) -> Result<(), Error> {
+        if self.told.load(Ordering::Relaxed) == self.total {
+            return Ok(());
+        }
+        self.call(self.total, path)
+    }
+
+    fn call(&self, done: u64, path: &Path) -> Result<(), Error> {
         self.told.store(done, Ordering::Relaxed);
         let mut caller = self
             .caller

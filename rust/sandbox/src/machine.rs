@@ -32,6 +32,8 @@ pub struct Machine {
     pub memfd_seals: bool,
     /// Bytes that may be locked into memory; `None` is no limit.
     pub lockable: Option<u64>,
+    /// Whether that limit holds for this process: with `CAP_IPC_LOCK` none does.
+    pub lock_limited: bool,
     /// Swap in use.
     pub swap: Swap,
     /// Instruction sets.
@@ -67,6 +69,7 @@ pub fn probe() -> Machine {
         rlimits: rlimits_settable(),
         memfd_seals: memfd_sealable(),
         lockable: getrlimit(Resource::Memlock).current,
+        lock_limited: !may_lock(&fs::read_to_string("/proc/self/status").unwrap_or_default()),
         swap: Swap::read(fs::read_to_string("/proc/swaps")),
         cpu: Cpu::detect(),
         cores: cores::allowed().unwrap_or_default(),
@@ -138,6 +141,20 @@ impl Machine {
                 "files, TCP, signals, abstract sockets",
             ),
         };
+        let swapped = match (&self.swap, self.lockable, self.lock_limited) {
+            (Swap::None, _, _) => (
+                "stays in memory".to_owned(),
+                "of models out of the store: there is no swap",
+            ),
+            (_, None, _) | (_, _, false) => (
+                "stays in memory".to_owned(),
+                "of models out of the store: they are locked there",
+            ),
+            (_, Some(bytes), true) => (
+                format!("could reach swap, beyond {bytes} bytes"),
+                "of models out of the store: raise the limit on locked memory (ulimit -l)",
+            ),
+        };
         vec![
             row("kernel", self.kernel.clone(), None, ""),
             row("landlock", landlock.0, Some(self.landlock > 0), landlock.1),
@@ -173,6 +190,7 @@ impl Machine {
                 None,
                 "isolation=\"maximum\" needs none",
             ),
+            row("plaintext", swapped.0, None, swapped.1),
             row(
                 "cpu",
                 self.cpu.to_string(),
@@ -187,6 +205,16 @@ impl Machine {
             ),
         ]
     }
+}
+
+/// Whether a process, of which this is `/proc/PID/status`, has `CAP_IPC_LOCK` in effect.
+fn may_lock(status: &str) -> bool {
+    const CAP_IPC_LOCK: u32 = 14;
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> CAP_IPC_LOCK & 1 == 1)
 }
 
 /// Sets each limit that a worker needs to what it is already.
@@ -227,6 +255,7 @@ mod tests {
             rlimits: true,
             memfd_seals: true,
             lockable: Some(8 << 20),
+            lock_limited: true,
             swap: Swap::None,
             cpu: Cpu::detect(),
             cores: vec![0, 2, 4, 6],
@@ -291,6 +320,39 @@ mod tests {
     }
 
     #[test]
+    fn whether_plaintext_could_reach_swap_depends_on_swap_and_on_what_may_be_locked() {
+        let told = |swap: Swap, lockable, lock_limited| {
+            let machine = Machine {
+                lockable,
+                lock_limited,
+                swap,
+                ..complete()
+            };
+            let rows = machine.capabilities();
+            let row = rows.into_iter().find(|row| row.name == "plaintext");
+            row.map(|row| row.value)
+        };
+        let device = || Swap::Devices(vec!["/dev/zram0".to_owned()]);
+        let stays = Some("stays in memory".to_owned());
+        assert_eq!(told(Swap::None, Some(0), true), stays);
+        assert_eq!(told(device(), None, true), stays);
+        assert_eq!(told(device(), Some(0), false), stays);
+        for swap in [device(), Swap::Unknown] {
+            assert_eq!(
+                told(swap, Some(65536), true).as_deref(),
+                Some("could reach swap, beyond 65536 bytes")
+            );
+        }
+    }
+
+    #[test]
+    fn the_capability_to_lock_is_a_bit_of_the_status() {
+        assert!(may_lock("Name:\tx\nCapEff:\t0000000000004000\n"));
+        assert!(!may_lock("CapEff:\t0000000000003fff\n"));
+        assert!(!may_lock(""));
+    }
+
+    #[test]
     fn free_cores_are_the_lesser_of_affinity_and_whole_quota() {
         for (quota, free) in [
             (Quota::Unlimited, 4),
@@ -324,6 +386,7 @@ mod tests {
                 "memfd",
                 "locked memory",
                 "swap",
+                "plaintext",
                 "cpu",
                 "cores"
             ]

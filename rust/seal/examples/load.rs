@@ -96,15 +96,14 @@ fn write(plain: &Path, sealed: &Path, size: u64, keyring: &RawKeyring) -> Anythi
 
 fn open(file: File, path: &Path, keyring: &RawKeyring, threads: NonZeroUsize) -> Anything<()> {
     let sealed = Sealed::open(file, &[keyring], &EncryptionContext::new())?;
-    strongroom_seal::image::<_, Box<dyn Error + Send + Sync>>(
+    let draft = strongroom_seal::draft::<_, Box<dyn Error + Send + Sync>>(
         &sealed,
         path,
-        "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-            .parse::<Digest>()?,
         None,
         threads,
         |_| Ok(()),
     )?;
+    draft.seal_authenticated(digest()?)?;
     Ok(())
 }
 
@@ -128,10 +127,7 @@ fn draft(file: &File, path: &Path, size: u64, threads: NonZeroUsize) -> Anything
         file.read_exact_at(buffer, offset)?;
         Ok(draft.write_at(offset, buffer)?)
     })?;
-    draft.seal_authenticated(
-        "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-            .parse::<Digest>()?,
-    )?;
+    draft.seal_authenticated(digest()?)?;
     Ok(())
 }
 
@@ -158,4 +154,8 @@ fn each_block(
             .into_iter()
             .try_for_each(|other| other.join().map_err(|_| "a thread panicked")?)
     })
+}
+
+fn digest() -> Anything<Digest> {
+    Ok(format!("sha256:{}", "0".repeat(64)).parse()?)
 }

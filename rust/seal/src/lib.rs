@@ -27,7 +27,7 @@ pub use body::{DEFAULT_FRAME_LENGTH, MAX_FRAME_LENGTH};
 pub use context::{EncryptionContext, MAX_CONTEXT, RESERVED_PREFIX};
 pub use error::{CODES, SealError};
 pub use header::{Header, MAX_DATA_KEYS, MAX_HEADER};
-pub use image::image;
+pub use image::draft;
 pub use keyring::{EncryptedDataKey, KeyId, Keyring};
 pub use passphrase::{Cost, PASSPHRASE_NAMESPACE, PassphraseKeyring};
 pub use raw::RawKeyring;

@@ -22,6 +22,7 @@ __all__ = [
     "keys_of",
     "settings_of",
     "store_of",
+    "store_options",
 ]
 
 KEYS = "Keys"
@@ -115,6 +116,28 @@ def keys_of(
     return keys
 
 
+def store_options(
+    directory: Path | None,
+    *,
+    files: list[Path] | None = None,
+    variable: str | None = None,
+    passphrase_file: Path | None = None,
+    kernel_key: str | None = None,
+    names: list[str] | None = None,
+    namespace: str = NAMESPACE,
+) -> dict[str, object]:
+    """Return the options of the settings, of which the keys stand for the configuration's."""
+    keys = keys_of(
+        files=files,
+        variable=variable,
+        passphrase_file=passphrase_file,
+        kernel_key=kernel_key,
+        names=names,
+        namespace=namespace,
+    )
+    return {"store.directory": None if directory is None else str(directory), "store.keys": keys or None}
+
+
 def settings_of(
     config: Path | None,
     directory: Path | None = None,
@@ -126,8 +149,9 @@ def settings_of(
     names: list[str] | None = None,
     namespace: str = NAMESPACE,
 ) -> Settings:
-    """Return the settings, in which the command line's keys stand for the configuration's."""
-    keys = keys_of(
+    """Return the settings, with what the command line says of the store."""
+    options = store_options(
+        directory,
         files=files,
         variable=variable,
         passphrase_file=passphrase_file,
@@ -135,7 +159,6 @@ def settings_of(
         names=names,
         namespace=namespace,
     )
-    options = {"store.directory": None if directory is None else str(directory), "store.keys": keys or None}
     return configured(config, options)
 
 
