@@ -291,6 +291,25 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_may_be_swapped_meet_no_swap_under_maximum() {
+        // Where nothing may be locked, keys are in memory that can be swapped; a device that they would
+        // go to is refused whatever may be locked.
+        for lockable in [Some(0), Some(8 << 20), None] {
+            for swap in [Swap::Devices(vec!["/swapfile".to_owned()]), Swap::Unknown] {
+                let machine = Machine {
+                    lockable,
+                    swap,
+                    ..complete()
+                };
+                assert_eq!(
+                    code(Isolation::Maximum, &machine),
+                    Some("sandbox.swap_present")
+                );
+            }
+        }
+    }
+
+    #[test]
     fn free_cores_are_the_lesser_of_affinity_and_whole_quota() {
         for (quota, free) in [
             (Quota::Unlimited, 4),
