@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tomlkit
 
-from strongroom import Settings
+from strongroom import SecureBuffer, Settings
 from tests.conftest import ROOT, Model
 
 README = (ROOT / "README.md").read_text()
@@ -90,11 +90,27 @@ def test_make_demo_shows_digest_sandbox_answer_and_figures(smol: Model) -> None:
     assert done.stdout.strip()
 
 
-@pytest.mark.parametrize("code", [block for block in blocks("python") if "Router(" not in block])
+@pytest.mark.parametrize(
+    "code", [block for block in blocks("python") if "Router(" not in block and "SecureArena(" not in block]
+)
 def test_the_settings_in_python_are_sound(code: str) -> None:
     names: dict[str, object] = {}
     exec(code, names)  # noqa: S102 - the README's own
     assert isinstance(names["settings"], Settings)
+
+
+def test_the_memory_for_secrets_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [code] = [block for block in blocks("python") if "SecureArena(" in block]
+    (tmp_path / "token").write_bytes(b"t" * 32)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(code, names)  # noqa: S102 - the README's own
+    token = names["token"]
+    assert isinstance(token, SecureBuffer)
+    assert token.closed
+    assert "ArenaProtection(secret=" in capsys.readouterr().out
 
 
 def test_the_toolchain_named_is_the_one_that_is_demanded() -> None:
@@ -107,7 +123,7 @@ def test_the_toolchain_named_is_the_one_that_is_demanded() -> None:
 def test_every_target_named_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    named = set(re.findall(r"(?:^|`)make ([a-z]+)\b", README, re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)\b", README, re.MULTILINE))
     assert named
     assert named <= targets
 

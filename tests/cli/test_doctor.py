@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from strongroom.cli import doctor
 from tests.cli.commands import strongroom
 from tests.conftest import Model
 
-NAMES = {"kernel", "landlock", "seccomp", "rlimits", "memfd", "locked memory", "cpu", "cores"}
+NAMES = {"kernel", "landlock", "seccomp", "rlimits", "memfd", "locked memory", "cpu", "cores", "keys"}
 
 
 def test_a_table() -> None:
@@ -30,6 +32,35 @@ def test_json() -> None:
     assert len(layers) == 15
     assert set(layers.values()) == {"in_force"}
     assert "seccomp_load" in layers
+
+
+def test_it_says_what_holds_keys() -> None:
+    rows = json.loads(strongroom("doctor", "--json").stdout)["capabilities"]
+    machine = {row["name"]: row for row in rows}
+    assert machine["keys"]["value"] == "memfd_secret"
+    assert machine["wiped stack"]["value"] == "locked"
+    assert {machine[name]["ok"] for name in ("keys", "wiped stack")} == {None}
+
+
+UNPRIVILEGED = """
+import os, resource
+from strongroom import _core
+resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+for row in _core.doctor():
+    if row.name in ("keys", "wiped stack"):
+        print(row.name, row.value, row.ok, "ulimit -l" in row.detail, sep=", ")
+"""
+
+
+def test_it_says_that_keys_may_be_swapped() -> None:
+    ended = subprocess.run([sys.executable, "-c", UNPRIVILEGED], capture_output=True, text=True, check=False)
+    assert ended.stdout.splitlines() == [
+        "keys, swappable, None, True",
+        "wiped stack, swappable, None, True",
+    ], ended.stderr
 
 
 def test_with_a_model_it_reports_the_sandbox(tiny: Model) -> None:

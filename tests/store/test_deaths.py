@@ -70,13 +70,16 @@ def test_killed_before_each_call_that_changes_the_disk(
         before = {name: entry.digest for name, entry in store.models().items()}
         child = os.fork()
         if child == 0:
-            with pytest.MonkeyPatch.context() as patch:
-                harmed(patch, at, lambda: os.kill(os.getpid(), signal.SIGKILL))
-                WORKS[what](store, tiny, untemplated)
-            os._exit(0)
+            try:
+                with pytest.MonkeyPatch.context() as patch:
+                    harmed(patch, at, lambda: os.kill(os.getpid(), signal.SIGKILL))
+                    WORKS[what](store, tiny, untemplated)
+                os._exit(0)
+            finally:  # or the child would run the other tests
+                os._exit(1)
         _, status = os.waitpid(child, 0)
         ended = os.WIFEXITED(status)
-        assert ended or os.WTERMSIG(status) == signal.SIGKILL
+        assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL
         after = {
             "add": {"tiny": tiny.checksum, "new": tiny.checksum},
             "replace": {"tiny": untemplated.checksum},
@@ -218,11 +221,13 @@ def test_the_keys_of_a_killed_rekeying_still_open_it(tmp_path: Path, key: Path, 
     [old] = sealed_files(store)
     child = os.fork()
     if child == 0:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(target._files, "unlink", lambda _: os._exit(9))
-            patch.setattr(store._files, "unlink", lambda _: os._exit(9))
-            store.rekey("tiny", target)
-        os._exit(0)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(target._files, "unlink", lambda _: os._exit(9))
+                patch.setattr(store._files, "unlink", lambda _: os._exit(9))
+                store.rekey("tiny", target)
+        finally:
+            os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert target.verify("tiny").digest == tiny.checksum
     assert old in sealed_files(store)

@@ -69,6 +69,7 @@ class Store:
         self._files = Directory(f"{self._directory}/{MODELS}")
         self._keys = tuple(key_of(f"keys[{place}]", key) for place, key in enumerate(keys))
         self._keyrings: list[_core.Keyring] = []
+        self._reader = os.getpid()
         self._making = threading.Lock()
 
     @property
@@ -296,6 +297,8 @@ class Store:
     def _reading(self) -> list[_core.Keyring]:
         """Return the keyrings, each made of its key once: what was in the environment isn't there again."""
         with self._making:
+            if self._reader != os.getpid():  # a forked child has none of its parent's keys
+                self._keyrings, self._reader = [], os.getpid()
             for key in self._keys[len(self._keyrings) :]:
                 self._keyrings.append(keyring_of(key))
             return self._keyrings

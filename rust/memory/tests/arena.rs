@@ -1,5 +1,7 @@
 //! What an arena gives, counts and takes back.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unsafe_code)]
+
+mod valgrind;
 
 use std::{thread, time::Duration};
 
@@ -11,8 +13,22 @@ use strongroom_memory::{
 /// Bytes of a page: of every x86-64.
 const PAGE: usize = 4096;
 
+/// What the arenas of these tests are of: valgrind 3.19, under which `make memcheck` runs them, has no
+/// `memfd_secret`.
+fn backing() -> Backing {
+    if valgrind::running() {
+        Backing::Locked
+    } else {
+        Backing::Secret
+    }
+}
+
 fn arena(max_bytes: usize) -> Arena {
-    Arena::new(Options::new(max_bytes)).unwrap()
+    Arena::new(Options {
+        backing: backing(),
+        ..Options::new(max_bytes)
+    })
+    .unwrap()
 }
 
 fn locked(max_bytes: usize, max_age: Option<Duration>) -> Arena {
@@ -73,11 +89,11 @@ fn usage_says_who_holds_what() {
     assert_eq!(
         seen,
         [
-            ("session key", 32, 0, Backing::Secret),
-            ("prompt", 100, 0, Backing::Secret),
+            ("session key", 32, 0, backing()),
+            ("prompt", 100, 0, backing()),
         ]
     );
-    assert_eq!(usage.mapped[0], (Backing::Secret, 16 * PAGE));
+    assert!(usage.mapped.contains(&(backing(), 16 * PAGE)));
     assert!(usage.fallbacks.is_empty());
     let view = key.view().unwrap();
     assert_eq!(arena.usage().buffers[0].views, 1);

@@ -320,6 +320,8 @@ fn the_kernel_itself_can_not_read_secret_memory() {
     child.end();
 }
 
+/// By the kernel's own dump. A debugger's (`gcore`) reads through `/proc/PID/mem` what the scans above
+/// read there, and leaves out what is marked so (`VmFlags: dd`), which `faults.rs` asserts.
 #[test]
 fn a_core_dump_is_without_it() {
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();

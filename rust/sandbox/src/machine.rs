@@ -346,6 +346,25 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_may_be_swapped_meet_no_swap_under_maximum() {
+        // Where nothing may be locked, keys are in memory that can be swapped; a device that they would
+        // go to is refused whatever may be locked.
+        for lockable in [Some(0), Some(8 << 20), None] {
+            for swap in [Swap::Devices(vec!["/swapfile".to_owned()]), Swap::Unknown] {
+                let machine = Machine {
+                    lockable,
+                    swap,
+                    ..complete()
+                };
+                assert_eq!(
+                    code(Isolation::Maximum, &machine),
+                    Some("sandbox.swap_present")
+                );
+            }
+        }
+    }
+
+    #[test]
     fn the_capability_to_lock_is_a_bit_of_the_status() {
         assert!(may_lock("Name:\tx\nCapEff:\t0000000000004000\n"));
         assert!(!may_lock("CapEff:\t0000000000003fff\n"));
