@@ -56,6 +56,11 @@ The public names:
 - SecureBuffer: bytes in it
 - BufferUsage: a buffer that is held, what for, and since when
 - ArenaProtection: what an arena's memory is protected by
+- DataCipher: encrypts and decrypts what an application stores, record by record
+- DataKey: a version of a data key, and where it is
+- KeyFile: a key in a file
+- EnvironmentKey: a key in an environment variable
+- KernelKey: a key in the kernel's keyrings
 - compare_digest: whether two secrets are the same, in constant time
 - doctor: what this machine can enforce
 - Capability: one row of `doctor`
@@ -68,6 +73,7 @@ The public names:
 - SigningKeyError: a key can't be read, or is not to be used
 - SignatureError: the signature is malformed, or not one of these bytes by this key
 - SealError: an encrypted model can't be opened, or a model can't be encrypted
+- DataError: a record can't be encrypted, or an envelope can't be opened
 - OutputError: a file can't be written
 - TrustError: nothing proves that the file is the one that was meant
 - CertificateError: the certificates don't lead from the signer to a pinned root
@@ -98,10 +104,12 @@ if TYPE_CHECKING:
         doctor,
     )
     from strongroom.configuration.load import load_settings
+    from strongroom.data import DataCipher, DataKey
     from strongroom.errors import (
         ArenaError,
         CertificateError,
         ChecksumError,
+        DataError,
         FetchError,
         LoadError,
         ManifestError,
@@ -144,6 +152,7 @@ if TYPE_CHECKING:
     from strongroom.sampling import Sampling, SamplingOptions
     from strongroom.settings import Limits, Sandboxing, Security, Settings
     from strongroom.sources import Sources
+    from strongroom.store.keys import EnvironmentKey, KernelKey, KeyFile
     from strongroom.trust.policy import (
         ModelRule,
         ModelVerification,
@@ -163,6 +172,10 @@ __all__ = [
     "CertificateError",
     "ChecksumError",
     "Completion",
+    "DataCipher",
+    "DataError",
+    "DataKey",
+    "EnvironmentKey",
     "Evidence",
     "FetchError",
     "Fetched",
@@ -170,6 +183,8 @@ __all__ = [
     "FinishReason",
     "Header",
     "Inspection",
+    "KernelKey",
+    "KeyFile",
     "Layer",
     "Limits",
     "LoadError",
@@ -240,6 +255,10 @@ _WHERE = {
     "CertificateError": "strongroom.errors",
     "ChecksumError": "strongroom.errors",
     "Completion": "strongroom.results",
+    "DataCipher": "strongroom.data",
+    "DataError": "strongroom.errors",
+    "DataKey": "strongroom.data",
+    "EnvironmentKey": "strongroom.store.keys",
     "Evidence": "strongroom.models.evidence",
     "FetchError": "strongroom.errors",
     "Fetched": "strongroom.models.fetching",
@@ -247,6 +266,8 @@ _WHERE = {
     "FinishReason": "strongroom.results",
     "Header": "strongroom._core",
     "Inspection": "strongroom._core",
+    "KernelKey": "strongroom.store.keys",
+    "KeyFile": "strongroom.store.keys",
     "Layer": "strongroom._core",
     "Limits": "strongroom.settings",
     "LoadError": "strongroom.errors",
@@ -271,8 +292,8 @@ _WHERE = {
     "Sampling": "strongroom.sampling",
     "SamplingOptions": "strongroom.sampling",
     "SandboxError": "strongroom.errors",
-    "SealError": "strongroom.errors",
     "Sandboxing": "strongroom.settings",
+    "SealError": "strongroom.errors",
     "SecureArena": "strongroom.memory",
     "SecureBuffer": "strongroom.memory",
     "SecureMemoryError": "strongroom.errors",
