@@ -173,7 +173,7 @@ def _read(key: DataKey) -> _core.DataKey:
 def _pairs(context: object) -> dict[str, str]:
     if not isinstance(context, Mapping):
         raise DataError("data.context", "the context can't be used: it is no mapping", _CONTEXT)
-    return dict(context)
+    return context if type(context) is dict else dict(context)
 
 
 _CONTEXT = "give a mapping of text to text with `tenant` and `record`, of at most 64 KiB"
@@ -186,10 +186,14 @@ def _purpose(purpose: object) -> str:
 
 
 def _bytes(envelope: object) -> Buffer:
+    if type(envelope) is bytes:
+        return envelope
     try:
-        memoryview(envelope).release()  # type: ignore[arg-type]
+        with memoryview(envelope) as view:  # type: ignore[arg-type]
+            if view.c_contiguous:
+                return envelope  # type: ignore[return-value]
     except TypeError:
-        raise OptionError(
-            "option.wrong_type", f"envelope must be bytes, not {type(envelope).__name__}"
-        ) from None
-    return envelope  # type: ignore[return-value]
+        pass
+    raise OptionError(
+        "option.wrong_type", f"envelope must be bytes in a row, not a {type(envelope).__name__}"
+    )

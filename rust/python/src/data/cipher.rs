@@ -1,6 +1,7 @@
 //! Records in, envelopes out, and back.
 
 use pyo3::{
+    exceptions::{PyBufferError, PyTypeError},
     prelude::*,
     types::{PyByteArray, PyBytes, PyDict, PyString},
 };
@@ -102,6 +103,7 @@ impl DataCipher {
 impl DataCipher {
     /// An object in the room of its envelope: the one copy that is made of it.
     fn draft(&self, object: &Bound<'_, PyAny>) -> Result<Draft, Error> {
+        let py = object.py();
         if let Some(text) = value::text(object)? {
             let mut draft = self.0.draft(Kind::Text, text.len())?;
             draft.extend(text.as_bytes())?;
@@ -122,7 +124,16 @@ impl DataCipher {
             draft.extend(bytes)?;
             Ok(draft)
         })
-        .map_err(|_| value::refused(object))?
+        .map_err(|error| match error {
+            // No buffer, or one that doesn't lie in a row. An arena's own errors pass.
+            Error::Python(raised)
+                if raised.get_type(py).is(py.get_type::<PyTypeError>())
+                    || raised.get_type(py).is(py.get_type::<PyBufferError>()) =>
+            {
+                value::refused(object)
+            }
+            other => other,
+        })?
     }
 }
 

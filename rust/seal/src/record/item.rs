@@ -116,6 +116,11 @@ impl<'a> Items<'a> {
         Self(bytes)
     }
 
+    /// How many bytes are left.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether all were read.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
