@@ -5,7 +5,10 @@
 
 use std::sync::LazyLock;
 
-use libfuzzer_sys::{arbitrary::Arbitrary, fuzz_target};
+use libfuzzer_sys::{
+    arbitrary::{self, Arbitrary},
+    fuzz_target,
+};
 use strongroom_seal::{
     SealError, Secret,
     record::{Binding, DataCipher, DataKey, Envelope, Items, KeyName, Kind},
