@@ -5,7 +5,10 @@
 
 use std::{num::NonZeroUsize, sync::LazyLock};
 
-use libfuzzer_sys::{arbitrary::Arbitrary, fuzz_target};
+use libfuzzer_sys::{
+    arbitrary::{self, Arbitrary},
+    fuzz_target,
+};
 use strongroom_seal::{EncryptionContext, RawKeyring, SealError, Sealed, Secret, Writer};
 
 const FRAME: usize = 32;
