@@ -139,6 +139,10 @@ bench-arena: $(venv)/.built ## Measure memory for secrets against ordinary memor
 bench-signatures: $(venv)/.built ## Measure what a signature adds to a load
 	$(venv)/bin/python -m benches.signatures "$$($(venv)/bin/python demo/fetch_model.py $(models))"
 
+.PHONY: bench-data
+bench-data: $(venv)/.built ## Measure encrypting records against cryptography's AESGCM; writes benches/out/data.json
+	$(venv)/bin/python -m benches.data
+
 .PHONY: wheel
 wheel: $(LIBCLANG_PATH)/libclang.so ## The wheel for publishing, with every instruction set
 	STRONGROOM_INSTRUCTION_SETS="avx2 avx512" maturin build --release --out dist

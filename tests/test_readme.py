@@ -90,9 +90,7 @@ def test_make_demo_shows_digest_sandbox_answer_and_figures(smol: Model) -> None:
     assert done.stdout.strip()
 
 
-@pytest.mark.parametrize(
-    "code", [block for block in blocks("python") if "Router(" not in block and "SecureArena(" not in block]
-)
+@pytest.mark.parametrize("code", [block for block in blocks("python") if "ModelVerification(" in block])
 def test_the_settings_in_python_are_sound(code: str) -> None:
     names: dict[str, object] = {}
     exec(code, names)  # noqa: S102 - the README's own
@@ -111,6 +109,18 @@ def test_the_memory_for_secrets_is_there(
     assert isinstance(token, SecureBuffer)
     assert token.closed
     assert "ArenaProtection(secret=" in capsys.readouterr().out
+
+
+def test_the_encryption_of_data_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [code] = [block for block in blocks("python") if "DataCipher(" in block]
+    monkeypatch.chdir(tmp_path)
+    for version in (1, 2):
+        key = Path(f"data-{version}.key")
+        key.touch(mode=0o600)
+        key.write_bytes(bytes([version]) * 32)
+    names: dict[str, object] = {}
+    exec(code.replace("\ncipher.decrypt", "\nopened = cipher.decrypt"), names)  # noqa: S102 - the README's own
+    assert names["opened"] == {"messages": ["Hello"]}
 
 
 def test_the_toolchain_named_is_the_one_that_is_demanded() -> None:

@@ -63,6 +63,11 @@ The public names:
 - SecureBuffer: bytes in it
 - BufferUsage: a buffer that is held, what for, and since when
 - ArenaProtection: what an arena's memory is protected by
+- DataCipher: encrypts and decrypts what an application stores, record by record
+- DataKey: a version of a data key, and where it is
+- KeyFile: a key in a file
+- EnvironmentKey: a key in an environment variable
+- KernelKey: a key in the kernel's keyrings
 - compare_digest: whether two secrets are the same, in constant time
 - doctor: what this machine can enforce
 - Capability: one row of `doctor`
@@ -76,6 +81,7 @@ The public names:
 - SignatureError: the signature is malformed, or not one of these bytes by this key
 - SealError: an encrypted model can't be opened, or a model can't be encrypted
 - StoreError: the encrypted store, or a model in it, can't be read or changed
+- DataError: a record can't be encrypted, or an envelope can't be opened
 - OutputError: a file can't be written
 - TrustError: nothing proves that the file is the one that was meant
 - CertificateError: the certificates don't lead from the signer to a pinned root
@@ -106,10 +112,12 @@ if TYPE_CHECKING:
         doctor,
     )
     from strongroom.configuration.load import load_settings
+    from strongroom.data import DataCipher, DataKey
     from strongroom.errors import (
         ArenaError,
         CertificateError,
         ChecksumError,
+        DataError,
         FetchError,
         LoadError,
         ManifestError,
@@ -175,6 +183,9 @@ __all__ = [
     "CertificateError",
     "ChecksumError",
     "Completion",
+    "DataCipher",
+    "DataError",
+    "DataKey",
     "EnvironmentKey",
     "Evidence",
     "FetchError",
@@ -260,6 +271,9 @@ _WHERE = {
     "CertificateError": "strongroom.errors",
     "ChecksumError": "strongroom.errors",
     "Completion": "strongroom.results",
+    "DataCipher": "strongroom.data",
+    "DataError": "strongroom.errors",
+    "DataKey": "strongroom.data",
     "EnvironmentKey": "strongroom.store.keys",
     "Evidence": "strongroom.models.evidence",
     "FetchError": "strongroom.errors",
@@ -297,6 +311,7 @@ _WHERE = {
     "SamplingOptions": "strongroom.sampling",
     "SandboxError": "strongroom.errors",
     "Sandboxing": "strongroom.settings",
+    "SealError": "strongroom.errors",
     "SecureArena": "strongroom.memory",
     "SecureBuffer": "strongroom.memory",
     "SecureMemoryError": "strongroom.errors",

@@ -17,6 +17,8 @@ __all__ = [
     "Began",
     "BufferUsage",
     "Capability",
+    "DataCipher",
+    "DataKey",
     "Evidence",
     "Fetched",
     "Finding",
@@ -824,6 +826,79 @@ class Keyring:
     @property
     def id(self) -> str:
         """Namespace and name."""
+
+@final
+class DataKey:
+    """A data key on its way into one cipher; its repr is its name."""
+
+    @staticmethod
+    def from_key_file(path: str, *, key_id: str, version: int) -> DataKey:
+        """The key in a file of 32 bytes or 64 hexadecimal digits, which nobody else may read.
+
+        Raises SealError, DataError.
+        """
+
+    @staticmethod
+    def from_hex(digits: bytearray, *, key_id: str, version: int, source: str) -> DataKey:
+        """The key in 64 hexadecimal digits, which are wiped; `source` names them in errors.
+
+        Raises SealError, DataError.
+        """
+
+    @staticmethod
+    def from_variable(variable: str, *, key_id: str, version: int) -> DataKey:
+        """The key in an environment variable, which is removed, and wiped where the system put it.
+
+        Raises SealError, DataError.
+        """
+
+    @staticmethod
+    def from_kernel(description: str, *, key_id: str, version: int) -> DataKey:
+        """The key of the type `user` out of the kernel's keyrings.
+
+        Raises SealError, DataError.
+        """
+
+@final
+class DataCipher:
+    """Encrypts and decrypts records; `rust/seal/ENVELOPE.md` is the format."""
+
+    def __new__(cls, keys: Sequence[DataKey]) -> Self:
+        """Take the keys, the one that encrypts first.
+
+        Raises DataError.
+        """
+
+    def encrypt(self, obj: object, context: dict[str, str], purpose: str) -> bytes:
+        """The envelope of an object.
+
+        Raises DataError, SealError.
+        """
+
+    def decrypt(
+        self, envelope: Buffer, context: dict[str, str], purpose: str
+    ) -> bytes | bytearray | str | int | float | list[object] | dict[str, object] | None:
+        """What is in an envelope.
+
+        Raises DataError, SealError.
+        """
+
+    def reencrypt(self, envelope: Buffer, context: dict[str, str], purpose: str) -> bytes:
+        """The envelope, under the first key, of what is in another.
+
+        Raises DataError, SealError.
+        """
+
+    @staticmethod
+    def key_of(envelope: Buffer) -> tuple[str, int]:
+        """Id and version of the key that an envelope says it is under; nothing is authenticated.
+
+        Raises DataError.
+        """
+
+    @property
+    def keys(self) -> list[tuple[str, int]]:
+        """Ids and versions, the one that encrypts first."""
 
 @final
 class SealedHeader:

@@ -11,6 +11,7 @@ __all__ = [
     "ArenaError",
     "CertificateError",
     "ChecksumError",
+    "DataError",
     "FetchError",
     "LoadError",
     "ManifestError",
@@ -165,6 +166,10 @@ class SealError(StrongroomError):
     """An encrypted model can't be opened, or a model can't be encrypted."""
 
 
+class DataError(StrongroomError):
+    """A record can't be encrypted, or an envelope can't be opened."""
+
+
 class OutputError(StrongroomError):
     """A file can't be written."""
 
@@ -247,6 +252,7 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "request": RequestError,
         "router": RouterError,
         "seal": SealError,
+        "data": DataError,
         "store": StoreError,
         "arena": ArenaError,
         "memory": SecureMemoryError,

@@ -8,7 +8,10 @@ use strongroom_gguf::Refusal;
 use strongroom_host::HostError;
 use strongroom_memory::{ArenaError, ProofError, SourceError};
 use strongroom_protocol::FaultCode;
-use strongroom_seal::SealError;
+use strongroom_seal::{
+    SealError,
+    record::{self, DataError},
+};
 use strongroom_verify::{
     Digest, KeyError, SignatureError, VerifyError,
     certificate::CertificateError,
@@ -18,6 +21,7 @@ use strongroom_verify::{
 /// Codes that this crate adds, for what no crate below it can know.
 const CODES: &[&str] = &[
     "arena.invalid",
+    "data.value",
     "option.out_of_range",
     "output.exists",
     "output.unwritable",
@@ -73,6 +77,7 @@ pub(crate) fn error_codes() -> Vec<&'static str> {
         strongroom_memory::arena::CODES,
         strongroom_sandbox::CODES,
         strongroom_seal::CODES,
+        record::CODES,
         strongroom_verify::CODES,
         manifest::CODES,
         strongroom_verify::certificate::CODES,
@@ -119,6 +124,18 @@ impl Error {
             code: "arena.invalid",
             message: format!("{name} {reason}"),
             next_step: "give a value that the documentation names".to_owned(),
+        }
+    }
+
+    /// Something that no envelope can hold so that the same comes out again.
+    pub(crate) fn value(what: &str) -> Self {
+        Self::Core {
+            code: "data.value",
+            message: format!("it can't be encrypted: {what}"),
+            next_step:
+                "give bytes, text, or what JSON has: dict with str as keys, list, str, int, \
+                        finite float, bool and None, none of a subclass"
+                    .to_owned(),
         }
     }
 
@@ -320,6 +337,7 @@ from_core!(
     ArenaError,
     FetchError,
     CertificateError,
+    DataError,
     HostError,
     KeyError,
     ManifestError,

@@ -70,12 +70,7 @@ impl Keyring {
         name: String,
         source: &str,
     ) -> Result<Self, Error> {
-        let bytes = Zeroizing::new(digits.to_vec());
-        let py = digits.py();
-        // In place: a slice of the same length keeps the buffer.
-        digits.set_item(PySlice::full(py), PyBytes::new(py, &vec![0; bytes.len()]))?;
-        let key = Secret::from_hex(&bytes, source)?;
-        Ok(Self(Arc::new(RawKeyring::new(namespace, name, &key)?)))
+        Self::raw(namespace, name, key_of_digits(digits, source)?)
     }
 
     /// A passphrase, which is wiped, or the file that it is the one line of; `memory` is in KiB.
@@ -103,16 +98,7 @@ impl Keyring {
         namespace: String,
         name: String,
     ) -> Result<Self, Error> {
-        let outside = py.import("os")?.getattr("environ")?;
-        // First: once it is removed nobody finds where the system put it.
-        strongroom_memory::environment::wipe(variable);
-        let found = outside.call_method1("pop", (variable, py.None()))?;
-        if found.is_none() {
-            return Err(Error::missing_variable(variable));
-        }
-        // What is no text has no hexadecimal digits.
-        let digits = Zeroizing::new(found.extract::<String>().unwrap_or_default());
-        let key = Secret::from_hex(digits.as_bytes(), &format!("the variable {variable}"))?;
+        let key = key_of_variable(py, variable)?;
         Self::raw(namespace, name, key)
     }
 
@@ -148,6 +134,33 @@ impl Keyring {
 
 /// How often a service is asked in vain for one file's keys, of which a hostile one has hundreds.
 const MOST_REFUSALS: u32 = 4;
+
+/// The key in 64 hexadecimal digits, which are wiped.
+pub(crate) fn key_of_digits(
+    digits: &Bound<'_, PyByteArray>,
+    source: &str,
+) -> Result<Secret, Error> {
+    let bytes = Zeroizing::new(digits.to_vec());
+    wipe(digits)?;
+    Ok(Secret::from_hex(&bytes, source)?)
+}
+
+/// The key in an environment variable, which is removed.
+pub(crate) fn key_of_variable(py: Python<'_>, variable: &str) -> Result<Secret, Error> {
+    let outside = py.import("os")?.getattr("environ")?;
+    // First: once it is removed nobody finds where the system put it.
+    strongroom_memory::environment::wipe(variable);
+    let found = outside.call_method1("pop", (variable, py.None()))?;
+    if found.is_none() {
+        return Err(Error::missing_variable(variable));
+    }
+    // What is no text has no hexadecimal digits.
+    let digits = Zeroizing::new(found.extract::<String>().unwrap_or_default());
+    Ok(Secret::from_hex(
+        digits.as_bytes(),
+        &format!("the variable {variable}"),
+    )?)
+}
 
 /// A service behind an object of Python's.
 struct Service {
@@ -292,5 +305,6 @@ pub(crate) fn pairs(context: &EncryptionContext) -> BTreeMap<String, String> {
 
 fn wipe(bytes: &Bound<'_, PyByteArray>) -> PyResult<()> {
     let py = bytes.py();
+    // In place: a slice of the same length keeps the buffer.
     bytes.set_item(PySlice::full(py), PyBytes::new(py, &vec![0; bytes.len()]))
 }

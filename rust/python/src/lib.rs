@@ -11,6 +11,7 @@
 compile_error!("a panic must not end the process that imports this module: let it unwind");
 
 mod arguments;
+mod data;
 mod detach;
 mod doctor;
 mod download;
@@ -49,6 +50,7 @@ mod _core {
     use crate::panic_probe::{Panicking, panic};
     #[pymodule_export]
     use crate::{
+        data::{DataCipher, DataKey},
         doctor::{Capability, doctor, rehearse},
         errors::error_codes,
         fetch::{Fetched, Sources, assemble, fetch, local_path, name_in_manifest, owner_of},

@@ -40,6 +40,19 @@ impl Cipher {
         Ok(Self(guarded))
     }
 
+    /// A cipher under what HKDF (RFC 5869) with SHA-512 makes of `key` for `salt` and `info`.
+    pub(crate) fn derived(key: &Secret, salt: &[u8], info: &[&[u8]]) -> Result<Self, SealError> {
+        let key = key.expose()?;
+        let guarded = Guarded::new(&secret::arena()?, "subkey", || {
+            let extracted = extract(salt, &key);
+            let expanded = extracted
+                .expand(info, &AES_256_GCM)
+                .expect("32 bytes are less than HKDF's limit");
+            LessSafeKey::new(UnboundKey::from(expanded))
+        })?;
+        Ok(Self(guarded))
+    }
+
     /// Encrypts `data` in its place.
     pub(crate) fn seal(
         &self,

@@ -4,6 +4,8 @@
 //! [`Writer`] seals a stream; [`Sealed`] opens a file, and gives out the plaintext of frames whose
 //! tag has passed, and of no other. Whoever uses frames while the rest is still to be opened gives
 //! up what was made of them when a later frame fails.
+//!
+//! [`record`] encrypts what applications store, record by record; `ENVELOPE.md` describes that.
 #![forbid(unsafe_code)]
 
 mod body;
@@ -19,6 +21,7 @@ mod passphrase;
 mod raw;
 mod read_at;
 mod reader;
+pub mod record;
 mod secret;
 mod turns;
 mod writer;
