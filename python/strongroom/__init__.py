@@ -311,7 +311,6 @@ _WHERE = {
     "SamplingOptions": "strongroom.sampling",
     "SandboxError": "strongroom.errors",
     "Sandboxing": "strongroom.settings",
-    "SealError": "strongroom.errors",
     "SecureArena": "strongroom.memory",
     "SecureBuffer": "strongroom.memory",
     "SecureMemoryError": "strongroom.errors",

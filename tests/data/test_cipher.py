@@ -122,7 +122,7 @@ def cyclic() -> list[object]:
         cyclic(),
         memoryview(b"abcd")[::2],
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_would_come_back_as_something_else_is_refused(cipher: DataCipher, obj: Any) -> None:
     with pytest.raises(DataError) as raised:
