@@ -139,7 +139,7 @@ def test_a_template_from_a_file(untemplated: Model, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["run", "smol", "Hello"], "source.no_store"),
+        (["run", "smol", "Hello"], "store.unknown"),
         (["run", "hf:smol", "Hello"], "fetch.reference"),
         (["run", "hf://org/smol/m.gguf", "Hello", "--checksum", "sha256:" + "0" * 64], "fetch.organisation"),
         (["run", "/nonexistent.gguf", "Hello"], "source.missing"),

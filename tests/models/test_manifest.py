@@ -514,7 +514,7 @@ def test_options_that_make_no_sense(tmp_path: Path, options: dict[str, Any], cod
     [
         ("a" * 300, "source.missing"),
         ("a/" * 40_000, "source.invalid"),
-        ("\ud800", "source.no_store"),
+        ("\ud800", "source.stored"),
         ("./\ud800", "source.invalid"),
         (Pathless(), "option.wrong_type"),
     ],

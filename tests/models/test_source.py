@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from strongroom import FetchError, OptionError, SourceError
-from strongroom.models.source import Remote, path_of, source_of
+from strongroom.models.source import Remote, Stored, path_of, source_of
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,11 @@ def test_what_is_no_source(reference: str) -> None:
 
 
 @pytest.mark.parametrize("reference", ["smol", "smol-135m", "model.GGUF", "model.gguf ", "."])
-def test_anything_else_is_a_name_in_a_store_that_is_not_there_yet(reference: str) -> None:
-    with pytest.raises(SourceError, match="no store yet") as caught:
+def test_anything_else_is_a_name_in_a_store(reference: str) -> None:
+    assert source_of(reference) == Stored(reference)
+    with pytest.raises(SourceError, match="a name in a store") as caught:
         path_of(reference)
-    assert caught.value.code == "source.no_store"
+    assert caught.value.code == "source.stored"
 
 
 @pytest.mark.parametrize("reference", ["", "a/\0.gguf", "\0.gguf", "https://\ud800/"])
