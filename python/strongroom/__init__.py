@@ -30,6 +30,7 @@ The public names:
 - Limits: bounds on what callers ask for
 - Sources: which hosts models may be fetched from
 - Store: models that lie encrypted, in one directory
+- add_to_store: verify a model once, and seal it into a store
 - StoreSettings: where the store is, and which keys open it
 - KeyFile: a key of the store in a file
 - EnvironmentKey: a key of the store in an environment variable
@@ -153,6 +154,7 @@ if TYPE_CHECKING:
     from strongroom.models.inspection import inspect
     from strongroom.models.listed import SignedManifest
     from strongroom.models.manifest import ManifestEvidence, sign_manifest, verify_manifest
+    from strongroom.models.sealing import add_to_store
     from strongroom.models.signing import generate_key, sign, verify_signature
     from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
     from strongroom.router.async_router import AsyncRouter
@@ -249,6 +251,7 @@ __all__ = [
     "TrustedDigest",
     "TrustedSource",
     "WorkerError",
+    "add_to_store",
     "compare_digest",
     "doctor",
     "fetch",
@@ -262,6 +265,7 @@ __all__ = [
 ]
 
 _WHERE = {
+    "add_to_store": "strongroom.models.sealing",
     "ArenaError": "strongroom.errors",
     "ArenaProtection": "strongroom.memory",
     "AsyncRouter": "strongroom.router.async_router",
