@@ -1,5 +1,6 @@
 """An index edited by hand, and sealed files that are not what they were: refused, and nothing is changed."""
 
+import errno
 import json
 import os
 import shutil
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from strongroom import SealError, Store, StoreError, StrongroomError
-from strongroom.store import index
+from strongroom.store import context, index
+from strongroom.trust.evidence import Found
 from tests.conftest import Model
 from tests.store.conftest import enter_model, state_of, store_in
 
@@ -201,3 +203,43 @@ def test_sealed_files_that_are_not_what_they_were(
     assert found == [code for _, code in makers]
     kept.rename(path)
     assert store.verify("tiny").digest == tiny.checksum
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        None,
+        "",
+        "{}",
+        "[" * 10_000,
+        '{"digests": [1], "architecture": null, "source": {"is": "file", "path": "/m"}, "proofs": [], "when": null,'
+        ' "part_digests": []}',
+        '{"digests": [], "architecture": null, "source": {"is": "signature"}, "proofs": [], "when": null,'
+        ' "part_digests": []}',
+    ],
+)
+def test_evidence_that_is_none_though_it_is_authentic(
+    tmp_path: Path, key: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch, evidence: str | None
+) -> None:
+    # As who has the key, or another version, could seal it.
+    def bound(name: str, entry: index.Entry, _evidence: Found) -> dict[str, str]:
+        found = {} if evidence is None else {"strongroom-evidence": evidence}
+        return context.expected(name, entry) | found
+
+    store = store_in(tmp_path, key)
+    monkeypatch.setattr(context, "bound", bound)
+    enter_model(store, "tiny", tiny)
+    for work in (store.open, store.verify):
+        with pytest.raises(StoreError) as caught:
+            work("tiny")
+        assert caught.value.code == "store.evidence"
+
+
+def test_an_index_that_the_disk_does_not_give(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_descriptor: int, _count: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "read", failing)
+    with pytest.raises(StoreError) as caught:
+        store.models()
+    assert caught.value.code == "store.index_unreadable"
