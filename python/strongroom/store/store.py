@@ -35,6 +35,10 @@ MODELS = "models"
 INDEX = "index.json"
 
 
+MOST_NAMED = 10
+"""Names of models in a message."""
+
+
 class Opened(NamedTuple):
     """A model out of the store, every byte of it authenticated."""
 
@@ -258,6 +262,9 @@ class Store:
             self.models()
             return []
         with guarded(self._index, REFUSALS):
+            if not os.path.lexists(self._index):
+                # Nothing would be kept. Of a store that never had a model, the next one brings the index.
+                raise REFUSALS.refusal("missing", self._index, "is not there: which files are models, nothing says")
             return self._files.unlink_others({entry.file for entry in self.models().values()})
 
     def _enter(self, new: New, name: str, entry: Entry, entries: dict[str, Entry]) -> None:
@@ -284,7 +291,8 @@ class Store:
         try:
             return entries[name]
         except KeyError:
-            known = ", ".join(map(repr, entries)) or "nothing"
+            known = ", ".join(map(repr, list(entries)[:MOST_NAMED])) or "nothing"
+            known += f" and {len(entries) - MOST_NAMED} more" if len(entries) > MOST_NAMED else ""
             where = printable(self._directory, keep="")
             raise StoreError(
                 "store.unknown", f"there is no {name!r} in the store {where}; there is {known}"
@@ -296,9 +304,10 @@ class Store:
 
     def _reading(self) -> list[_core.Keyring]:
         """Return the keyrings, each made of its key once: what was in the environment isn't there again."""
+        if self._reader != os.getpid():
+            # A forked child has none of its parent's keys, and maybe a lock that nobody gives back.
+            self._making, self._keyrings, self._reader = threading.Lock(), [], os.getpid()
         with self._making:
-            if self._reader != os.getpid():  # a forked child has none of its parent's keys
-                self._keyrings, self._reader = [], os.getpid()
             for key in self._keys[len(self._keyrings) :]:
                 self._keyrings.append(keyring_of(key))
             return self._keyrings

@@ -209,7 +209,11 @@ impl Service {
             // The text of another's error could hold anything, a key too.
             reason: match message {
                 Ok(message) if own => message,
-                _ => format!("it raised {kind}"),
+                // By its name: a metaclass may say anything of it.
+                _ => kind.name().map_or_else(
+                    |_| "it raised".to_owned(),
+                    |name| format!("it raised {name}"),
+                ),
             },
         }
     }
@@ -265,7 +269,8 @@ impl strongroom_seal::Keyring for Service {
             let wrapped = service.call_method1("wrap", (&key, pairs(context)));
             // Whatever came of it.
             wipe(&key)?;
-            wrapped?.extract::<(Vec<u8>, Vec<u8>)>()
+            let (info, wrapped) = wrapped?.extract::<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>()?;
+            Ok((info.as_bytes().to_vec(), wrapped.as_bytes().to_vec()))
         })?;
         EncryptedDataKey::new(self.provider.clone(), info, wrapped)
     }

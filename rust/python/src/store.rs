@@ -250,6 +250,7 @@ impl Unsealing {
             watch.tell(done, &path)
         })
         .map_err(|error: Error| error.in_sealed(&path))?;
+        watch.finish(&path)?;
         // What preflight refuses can still be wiped; nothing can be once it is sealed.
         let header = draft
             .lend(|bytes| strongroom_gguf::preflight(bytes, bytes.len() as u64, &policy))

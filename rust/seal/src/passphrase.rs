@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     EncryptedDataKey, EncryptionContext, KeyId, Keyring, RawKeyring, SealError, Secret, raw,
-    secret::KEY_LENGTH,
+    secret::{KEY_LENGTH, arena},
 };
 
 /// The namespace of keys that are derived from passphrases.
@@ -176,7 +176,7 @@ impl Drop for Blocks {
 
 /// A passphrase. Each message that it seals has a salt, and so a key, of its own.
 pub struct PassphraseKeyring {
-    passphrase: Zeroizing<Vec<u8>>,
+    passphrase: strongroom_memory::Secret,
     cost: Cost,
 }
 
@@ -194,17 +194,18 @@ impl PassphraseKeyring {
     ///
     /// # Errors
     /// [`SealError::Passphrase`] where it is empty.
-    pub fn new(passphrase: Zeroizing<Vec<u8>>, cost: Cost) -> Result<Self, SealError> {
+    pub fn new(mut passphrase: Zeroizing<Vec<u8>>, cost: Cost) -> Result<Self, SealError> {
         if passphrase.is_empty() {
             return Err(SealError::Passphrase {
                 reason: "it is empty",
             });
         }
+        let passphrase = strongroom_memory::Secret::take(&arena()?, &mut passphrase, "passphrase")?;
         Ok(Self { passphrase, cost })
     }
 
     fn keyring(&self, derivation: &Derivation) -> Result<RawKeyring, SealError> {
-        let key = derivation.derive(&self.passphrase)?;
+        let key = derivation.derive(&self.passphrase.expose()?)?;
         RawKeyring::of(
             PASSPHRASE_NAMESPACE.to_owned(),
             derivation.to_string(),

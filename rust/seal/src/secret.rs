@@ -1,11 +1,6 @@
 //! Key material: the one type that holds it, and the arena that it lives in.
 
-use std::{
-    fmt,
-    ops::Deref,
-    process,
-    sync::{Mutex, PoisonError},
-};
+use std::{fmt, ops::Deref};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use strongroom_memory::{
@@ -24,22 +19,12 @@ const MOST_KEYS: usize = 4 << 20;
 /// # Errors
 /// [`SealError`]: `memory.*`, `arena.*`.
 pub(crate) fn arena() -> Result<Arena, SealError> {
-    // A forked child has none of its parent's secret memory.
-    static ARENA: Mutex<Option<(u32, Arena)>> = Mutex::new(None);
-    let mut kept = ARENA.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*kept {
-        Some((owner, arena)) if *owner == process::id() => Ok(arena.clone()),
-        _ => {
-            let arena = Arena::new(Options {
-                max_bytes: MOST_KEYS,
-                max_age: None,
-                backing: Backing::Secret,
-                fallback: Fallback::Report,
-            })?;
-            *kept = Some((process::id(), arena.clone()));
-            Ok(arena)
-        }
-    }
+    Ok(Arena::shared(Options {
+        max_bytes: MOST_KEYS,
+        max_age: None,
+        backing: Backing::Secret,
+        fallback: Fallback::Report,
+    })?)
 }
 
 /// What holds the pages of keys on this machine, as far as its limit on locked memory goes.

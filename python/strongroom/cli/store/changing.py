@@ -69,6 +69,8 @@ def rekey(
         names=new_key_name,
         namespace=key_namespace,
     )
+    if new_key_name and not new_keys:
+        raise OptionError("option.out_of_range", "--new-key-name names a new key, and none is given")
     new = Store(old.directory, new_keys) if new_keys else old
     if every == bool(names):
         raise OptionError("option.out_of_range", "either models are named, or --all is given")

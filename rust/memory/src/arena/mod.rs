@@ -103,6 +103,20 @@ impl Arena {
         Ok(Self(inner))
     }
 
+    /// The arena that everything in this process shares, made with `options` by whoever asks first. No lock
+    /// is held that a fork could leave held for ever: a child has its own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn shared(options: Options) -> Result<Self, ArenaError> {
+        let process = Process::current()?;
+        if let Some(arena) = process.shared.get() {
+            return Ok(arena.clone());
+        }
+        let arena = Self::new(options)?;
+        Ok(process.shared.get_or_init(|| arena).clone())
+    }
+
     /// A buffer of `size` zeros. The purpose, of up to 128 bytes, is shown by [`usage`](Self::usage) and
     /// in errors: nothing secret belongs into it.
     ///

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    ArenaError,
+    Arena, ArenaError,
     pages::{self, Layout},
 };
 
@@ -53,6 +53,8 @@ impl Page {
 pub(crate) struct Process {
     generation: u64,
     regions: Mutex<BTreeMap<usize, Layout>>,
+    /// The arena that everything in the process shares.
+    pub(super) shared: OnceLock<Arena>,
 }
 
 impl Process {
@@ -74,6 +76,7 @@ impl Process {
             let process = Box::into_raw(Box::new(Self {
                 generation: own,
                 regions: Mutex::default(),
+                shared: OnceLock::new(),
             }));
             if generation
                 .compare_exchange(0, own, Ordering::AcqRel, Ordering::Acquire)

@@ -5,7 +5,7 @@ use pyo3::{
     prelude::*,
     types::{PyByteArray, PyBytes, PyDict, PyString},
 };
-use strongroom_seal::record::{self, Binding, DataError, Draft, Envelope, Kind, MAX_ENVELOPE};
+use strongroom_seal::record::{self, Binding, DataError, Draft, Envelope, Kind, copied};
 
 use super::{key::DataKey, value};
 use crate::{detach, errors::Error, memory::borrow};
@@ -152,12 +152,7 @@ fn work<T: Send>(
 
 /// The bytes of an envelope, to decrypt them there. What is too long to be one isn't copied.
 fn taken(envelope: &Bound<'_, PyAny>) -> Result<Vec<u8>, Error> {
-    Ok(borrow(envelope, |bytes| {
-        if bytes.len() > MAX_ENVELOPE {
-            return Err(DataError::TooLarge);
-        }
-        Ok(bytes.to_vec())
-    })??)
+    Ok(borrow(envelope, copied)??)
 }
 
 /// What a record is bound to. Errors show nothing of it.

@@ -6,7 +6,10 @@ use pyo3::{
     prelude::*,
     types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString},
 };
-use strongroom_seal::record::{DataError, Draft, Item, Items, MAX_DEPTH};
+use strongroom_seal::{
+    SealError,
+    record::{DataError, Draft, Item, Items, MAX_DEPTH},
+};
 
 use crate::errors::Error;
 
@@ -34,7 +37,16 @@ pub(super) fn is(object: &Bound<'_, PyAny>) -> bool {
 
 /// Why an object is no value; of what it is only the type is shown.
 pub(super) fn refused(object: &Bound<'_, PyAny>) -> Error {
-    Error::value(&format!("it has {}", object.get_type()))
+    // By its name: a metaclass may say anything of it.
+    let kind = object.get_type().name().map(|name| name.to_string());
+    Error::value(&format!(
+        "it has a value of the type {}",
+        kind.unwrap_or_default()
+    ))
+}
+
+fn no_memory() -> Error {
+    DataError::Seal(SealError::NoMemory { what: "a record" }).into()
 }
 
 /// Adds a value to a draft.
@@ -51,14 +63,22 @@ fn write_at(object: &Bound<'_, PyAny>, draft: &mut Draft, depth: usize) -> Resul
     }
     if let Ok(list) = object.cast::<PyList>() {
         let depth = deeper(depth)?;
-        let items: Vec<Bound<'_, PyAny>> = list.iter().collect();
+        let mut items: Vec<Bound<'_, PyAny>> = Vec::new();
+        items
+            .try_reserve_exact(list.len())
+            .map_err(|_| no_memory())?;
+        items.extend(list.iter().take(items.capacity()));
         Item::List(items.len() as u64).write(draft)?;
         for item in items {
             write_at(&item, draft, depth)?;
         }
     } else if let Ok(dict) = object.cast::<PyDict>() {
         let depth = deeper(depth)?;
-        let pairs: Vec<_> = dict.iter().collect();
+        let mut pairs = Vec::new();
+        pairs
+            .try_reserve_exact(dict.len())
+            .map_err(|_| no_memory())?;
+        pairs.extend(dict.iter().take(pairs.capacity()));
         Item::Map(pairs.len() as u64).write(draft)?;
         for (key, value) in pairs {
             let Some(key) = text(&key)? else {

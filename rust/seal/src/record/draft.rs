@@ -2,8 +2,8 @@
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{DataError, MAX_PLAINTEXT};
-use crate::cipher::TAG_LENGTH;
+use super::{DataError, MAX_ENVELOPE, MAX_PLAINTEXT};
+use crate::{SealError, cipher::TAG_LENGTH};
 
 /// What the plaintext is, which its first byte says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Draft {
         if length > MAX_PLAINTEXT {
             return Err(DataError::TooLarge);
         }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(start + 1 + length + TAG_LENGTH));
+        let mut bytes = Zeroizing::new(room(start + 1 + length + TAG_LENGTH)?);
         bytes.resize(start, 0);
         bytes.push(kind.byte());
         Ok(Self { bytes, start })
@@ -75,7 +75,7 @@ impl Draft {
         }
         let needed = self.bytes.len() + plaintext.len() + TAG_LENGTH;
         if needed > self.bytes.capacity() {
-            let mut larger = Vec::with_capacity(needed.max(2 * self.bytes.capacity()));
+            let mut larger = room(needed.max(2 * self.bytes.capacity()))?;
             larger.extend_from_slice(&self.bytes);
             self.bytes.zeroize();
             *self.bytes = larger;
@@ -83,6 +83,28 @@ impl Draft {
         self.bytes.extend_from_slice(plaintext);
         Ok(())
     }
+}
+
+/// An empty vector with room for `length` bytes, or the error that there is no memory.
+pub(super) fn room(length: usize) -> Result<Vec<u8>, DataError> {
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| DataError::Seal(SealError::NoMemory { what: "a record" }))?;
+    Ok(bytes)
+}
+
+/// A copy of an envelope, to decrypt it there.
+///
+/// # Errors
+/// [`DataError`]: `too_large`, `seal.no_memory`.
+pub fn copied(envelope: &[u8]) -> Result<Vec<u8>, DataError> {
+    if envelope.len() > MAX_ENVELOPE {
+        return Err(DataError::TooLarge);
+    }
+    let mut bytes = room(envelope.len())?;
+    bytes.extend_from_slice(envelope);
+    Ok(bytes)
 }
 
 impl std::fmt::Debug for Draft {

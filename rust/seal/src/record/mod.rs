@@ -17,7 +17,7 @@ mod vectors;
 
 pub use binding::{Binding, MAX_CONTEXT, MAX_PURPOSE, REQUIRED};
 pub use cipher::{DataCipher, Opened};
-pub use draft::{Draft, Kind};
+pub use draft::{Draft, Kind, copied};
 pub use envelope::{Envelope, MAX_ENVELOPE, VERSION};
 pub use error::{CODES, DataError};
 pub use item::{Item, Items, MAX_DEPTH};
