@@ -264,7 +264,9 @@ class Store:
         with guarded(self._index, REFUSALS):
             if not os.path.lexists(self._index):
                 # Nothing would be kept. Of a store that never had a model, the next one brings the index.
-                raise REFUSALS.refusal("missing", self._index, "is not there: which files are models, nothing says")
+                raise REFUSALS.refusal(
+                    "missing", self._index, "is not there: which files are models, nothing says"
+                )
             return self._files.unlink_others({entry.file for entry in self.models().values()})
 
     def _enter(self, new: New, name: str, entry: Entry, entries: dict[str, Entry]) -> None:

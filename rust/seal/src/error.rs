@@ -232,7 +232,7 @@ impl SealError {
             Self::Context { .. } => "name the model that was meant; this one is another",
             Self::ContextInvalid { .. } => "correct the encryption context",
             Self::Cost { .. } => {
-                "give 8 MiB to 1 GiB of memory and 1 to 16 passes; a file that demands more was \
+                "give 8 MiB to 1 GiB of memory and 1 to 16 passes, 4 GiB together; a file that demands more was \
                  made to harm"
             }
             Self::Io { .. } => "check the file, the disk and the limits of this process",

@@ -22,9 +22,9 @@ pub const PASSPHRASE_NAMESPACE: &str = "strongroom-passphrase";
 const SALT_LENGTH: usize = 16;
 /// Bytes of a salt that is read.
 const SALT_LENGTHS: std::ops::RangeInclusive<usize> = 8..=64;
-/// What all derivations for one message may cost together, in KiB that are filled: as much as one
-/// that has all memory and passes that are allowed.
-const MOST_WORK: u64 = Cost::MAX_MEMORY as u64 * Cost::MAX_PASSES as u64;
+/// What all derivations for one message may cost together, in KiB that are filled: some seconds. Whoever can
+/// change a file decides what opening it asks for.
+const MOST_WORK: u64 = Cost::MAX_MEMORY as u64 * 4;
 
 /// What a guess at a passphrase costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,8 @@ impl Cost {
     /// after the other.
     ///
     /// # Errors
-    /// [`SealError::Cost`] outside 8 MiB to 1 GiB, 1 to 16 passes, 1 to 16 lanes.
+    /// [`SealError::Cost`] outside 8 MiB to 1 GiB, 1 to 16 passes, 1 to 16 lanes, and where memory times passes
+    /// is more than 4 GiB.
     pub fn new(memory: u32, passes: u32, lanes: u32) -> Result<Self, SealError> {
         let refused = |reason: String| Err(SealError::Cost { reason });
         if !(Self::MIN_MEMORY..=Self::MAX_MEMORY).contains(&memory) {
@@ -59,6 +60,9 @@ impl Cost {
         }
         if !(1..=Self::MAX_LANES).contains(&lanes) {
             return refused(format!("it has {lanes} lanes"));
+        }
+        if u64::from(memory) * u64::from(passes) > MOST_WORK {
+            return refused(format!("it fills {memory} KiB of memory {passes} times"));
         }
         Ok(Self {
             memory,

@@ -380,6 +380,7 @@ fn derivations_that_a_file_asks_for_are_bounded() {
         (Cost::MIN_MEMORY, 17, 1),
         (Cost::MIN_MEMORY, 1, 0),
         (Cost::MIN_MEMORY, 1, 17),
+        (Cost::MAX_MEMORY, 5, 1),
     ] {
         assert_eq!(
             Cost::new(memory, passes, lanes).unwrap_err().code(),

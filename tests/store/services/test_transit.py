@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 import os
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -300,3 +303,35 @@ def test_options_that_can_not_be(options: dict[str, Any]) -> None:
 def test_authorities_say_nothing_without_tls() -> None:
     with pytest.raises(SettingsError, match="ca_file says nothing"):
         VaultTransit(url="http://127.0.0.1:8200", key="one", token_file="token", ca_file="ca.pem")
+
+
+def test_a_service_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        connected, _ = listener.accept()
+        with connected:
+            connected.recv(1 << 16)
+            connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            with contextlib.suppress(OSError):
+                while not ended.wait(0.02):
+                    connected.sendall(b" ")
+
+    token = tmp_path / "token"
+    token.touch(mode=0o600)
+    token.write_text("s.token")
+    monkeypatch.setattr(transit, "WHOLE", 0.3)
+    monkeypatch.setattr(transit, "PAUSES", ())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=[listener], daemon=True)
+        thread.start()
+        service = VaultTransit(url=f"http://127.0.0.1:{listener.getsockname()[1]}", key="k", token_file=token)
+        began = time.monotonic()
+        try:
+            with pytest.raises(StoreError) as caught:
+                service.wrap(bytearray(32), {})
+        finally:
+            ended.set()
+            thread.join(10)
+    assert time.monotonic() - began < 10
+    assert caught.value.code == "store.service"

@@ -8,9 +8,12 @@ would follow redirects and take addresses and authorities from the environment.
 
 import base64
 import binascii
+import contextlib
 import json
 import os
 import re
+import socket
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +33,8 @@ LONGEST_PATH = 256
 
 TIMEOUT = 10
 """Seconds, of one step of a request."""
+WHOLE = 30
+"""Seconds, of a whole request, however slowly its answer drips."""
 PAUSES = (0.2, 0.8)
 """Seconds before each repetition, of which there are no more."""
 PASSING = frozenset({412, 429, 500, 502, 503, 504})
@@ -176,6 +181,14 @@ class VaultTransit(Options):
         else:
             connection = HTTPConnection(host, port, timeout=TIMEOUT)
         try:
+            connection.connect()
+            deadline = threading.Timer(WHOLE, shut, [connection.sock])
+            deadline.daemon = True
+            deadline.start()
+        except BaseException:
+            connection.close()
+            raise
+        try:
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
             answer = response.read(MOST_ANSWER + 1)
@@ -185,10 +198,17 @@ class VaultTransit(Options):
             # Its text may hold what was answered.
             raise failed(f"{self.url} doesn't speak HTTP ({type(error).__name__})") from None
         finally:
+            deadline.cancel()
             connection.close()
         if len(answer) > MOST_ANSWER:
             raise failed(f"it answers more than {MOST_ANSWER} bytes")
         return response.status, answer
+
+
+def shut(connected: socket.socket) -> None:
+    """End a connection under whoever reads from it."""
+    with contextlib.suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)
 
 
 def matching(option: str, value: object, pattern: re.Pattern[str], expected: str) -> None:
