@@ -65,8 +65,7 @@ def written(value: Source | Proof) -> dict[str, Any]:
 def restored(name: str, entry: Entry, context: Mapping[str, str]) -> Found:
     """Return what was found about a model when it entered, from a context that was authenticated.
 
-    Raises StoreError where it can't be read: a store of another
-    version wrote it, or whoever has the key.
+    Raises StoreError where it can't be read: a store of another version wrote it, or whoever has the key.
     """
     try:
         found = json.loads(context["strongroom-evidence"])

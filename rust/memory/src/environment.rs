@@ -30,8 +30,9 @@ pub fn wipe(name: &str) {
             .map(|value| (bytes.len() - value.len(), value.len()));
         if let Some((start, length)) = value {
             for offset in start..start + length {
-                // SAFETY: inside the string, its NUL excluded. The strings of the environment are
-                // writable, as the C library's own `unsetenv` relies on.
+                // SAFETY: inside the string, its NUL excluded. The kernel puts the strings on the stack, and
+                // `setenv` on the heap: both are writable. (Only a host that hands `putenv` a constant
+                // has others.)
                 unsafe { text.wrapping_add(offset).write_volatile(0) };
             }
         }

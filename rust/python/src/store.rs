@@ -169,11 +169,9 @@ pub(crate) fn reseal(
         // Bytes of the frame that the scratch holds which were given on.
         let mut given = 0;
         let (mut done, total) = (0, sealed.length());
-        let me = thread::current().id();
         let writer = Writer::new(&Keyring::all(&new), sealed.context())?.expect_length(total);
         let id = hexadecimal(writer.header().message_id());
         let mut output = writing(output)?;
-        let mut caller = Some(caller);
         writer.seal::<Error>(
             NonZeroUsize::MIN,
             |buffer| {
@@ -191,9 +189,8 @@ pub(crate) fn reseal(
                     (frame, given) = (frame + 1, 0);
                 }
                 done += count as u64;
-                debug_assert!(thread::current().id() == me, "one thread works");
-                let caller = caller.as_mut().filter(|_| thread::current().id() == me);
-                if caller.is_some_and(|caller| caller.progress(done, total).is_break()) {
+                // In the caller's thread: one works.
+                if caller.progress(done, total).is_break() {
                     return Err(SourceError::Cancelled { path: path.clone() }.into());
                 }
                 Ok(count)
