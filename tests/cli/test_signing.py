@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.cli.commands import at_a_terminal, strongroom
 from tests.conftest import Model
@@ -141,3 +143,20 @@ def test_misuse(model: Path) -> None:
     assert not model.with_name("k").exists()
     refused = strongroom("sign", model, "--private-key", model, "--json")
     assert json.loads(refused.stdout)["error"]["code"].startswith("key.")
+
+
+def test_a_raw_signature_that_begins_as_a_manifest_does_is_a_signature(model: Path) -> None:
+    private, public = key_pair("rsa", model.parent)
+    key = serialization.load_pem_private_key(private.read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    content, count, raw = model.read_bytes(), 0, b""
+    while not raw.startswith(b"{"):  # one in 256 does
+        count += 1
+        raw = key.sign(content + count.to_bytes(8, "big"), padding.PKCS1v15(), hashes.SHA512())
+    model.write_bytes(content + count.to_bytes(8, "big"))
+    signature = model.with_name("elsewhere")
+    signature.write_bytes(raw)
+    options = ("--public-key", public, "--signature", signature, "--hash", "sha512", "--json")
+    found = strongroom("verify", model, *options)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["evidence"]["how"] == "RSASSA-PKCS1-v1_5 of RSA-2048 over sha512"

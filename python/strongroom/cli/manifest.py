@@ -1,6 +1,7 @@
 """Signed manifests at the command line: what `verify` and `sign` do with a directory, or a `model.sig`."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 from strongroom.cli.loading import checking
@@ -15,6 +16,10 @@ from strongroom.models.manifest import (
 )
 
 __all__ = ["Listing", "is_manifest", "show", "signed", "verified"]
+
+_BUNDLE_START = 256
+# A raw signature is random bytes: one in 256 begins with a brace, none with an object's first name.
+_IS_BUNDLE = re.compile(rb"\s*\{\s*\"[A-Za-z]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,9 +51,10 @@ def is_manifest(model: str, signature: str | None, listing: Listing) -> bool:
         return False
     try:
         with Path(signature).open("rb") as file:
-            return file.read(1) == b"{"
+            start = file.read(_BUNDLE_START)
     except OSError:
         return False  # whoever reads it next says what is wrong with it
+    return _IS_BUNDLE.match(start) is not None
 
 
 def verified(
