@@ -197,7 +197,7 @@ fn ids_against_the_rules() {
     for (text, words) in [
         ("outside", "outside the vocabulary"),
         ("many", "more ids"),
-        ("as-text", "Piece for a Tokenize"),
+        ("as-text", "Piece for what is no Generate"),
     ] {
         let error = within(move || {
             let model = start(fake("")).unwrap();
