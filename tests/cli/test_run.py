@@ -418,9 +418,23 @@ runpy.run_module("strongroom", run_name="__main__", alter_sys=True)
 )
 def test_ctrl_c_at_any_time_ends_in_order(place: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-c", INTERRUPTING, place, "--version"], capture_output=True, check=False, timeout=60
+        [sys.executable, "-c", INTERRUPTING, place, "verify", "--help"],
+        capture_output=True,
+        check=False,
+        timeout=60,
     )
     assert (run.returncode, run.stderr) == (130, b"")
+
+
+def test_a_command_imports_what_it_needs() -> None:
+    script = "import sys, runpy, atexit; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+    start = [sys.executable, "-c", script + "runpy.run_module('strongroom', run_name='__main__')"]
+    for command, needed in ((["--version"], "cli"), (["verify", "--help"], "cli.verify")):
+        run = subprocess.run([*start, *command], capture_output=True, text=True, check=True)
+        imported = set(run.stderr.split())
+        assert f"strongroom.{needed}" in imported
+        others = {"strongroom.router.router", "strongroom.settings", "strongroom.store.store", "tomlkit"}
+        assert not imported & others
 
 
 def test_importing_the_package_is_not_worth_an_interrupt() -> None:
