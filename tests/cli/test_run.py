@@ -426,15 +426,24 @@ def test_ctrl_c_at_any_time_ends_in_order(place: str) -> None:
     assert (run.returncode, run.stderr) == (130, b"")
 
 
-def test_a_command_imports_what_it_needs() -> None:
+ROUTER = {"strongroom.router.router", "strongroom.settings", "strongroom.store.store", "asyncio", "tomlkit"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed", "others"),
+    [
+        (["--version"], "cli", ROUTER | {"strongroom.cli.verify"}),
+        (["verify", "--help"], "cli.verify", ROUTER | {"strongroom.cli.run"}),
+        (["run", "--help"], "router.router", {"strongroom.cli.verify", "asyncio", "tomlkit"}),
+    ],
+)
+def test_a_command_imports_what_it_needs(arguments: list[str], needed: str, others: set[str]) -> None:
     script = "import sys, runpy, atexit; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
     start = [sys.executable, "-c", script + "runpy.run_module('strongroom', run_name='__main__')"]
-    for command, needed in ((["--version"], "cli"), (["verify", "--help"], "cli.verify")):
-        run = subprocess.run([*start, *command], capture_output=True, text=True, check=True)
-        imported = set(run.stderr.split())
-        assert f"strongroom.{needed}" in imported
-        others = {"strongroom.router.router", "strongroom.settings", "strongroom.store.store", "tomlkit"}
-        assert not imported & others
+    run = subprocess.run([*start, *arguments], capture_output=True, text=True, check=True)
+    imported = set(run.stderr.split())
+    assert f"strongroom.{needed}" in imported
+    assert not imported & others
 
 
 def test_importing_the_package_is_not_worth_an_interrupt() -> None:
