@@ -6,8 +6,8 @@ from typing import Self, Unpack
 
 from strongroom.messages import Prompt, plain_text
 from strongroom.models.listed import SignedManifest
+from strongroom.models.progress import Progress
 from strongroom.models.source import Checksum, Reference
-from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
