@@ -5,6 +5,7 @@ from typing import NamedTuple
 from strongroom.backends.backend import Generation
 from strongroom.messages import conversation, plain_text
 from strongroom.router.registry import Registry
+from strongroom.router.tenant import checked_tenant
 from strongroom.sampling import Sampling, SamplingOptions
 
 __all__ = ["Begun", "begin"]
@@ -24,6 +25,7 @@ def begin(
     *,
     raw: bool,
     model: str | None,
+    tenant: str | bytes | None,
     timeout: str | float | None,
     options: SamplingOptions,
     whole: bool = False,
@@ -34,6 +36,7 @@ def begin(
     end.
     """
     name, backend = registry.get(model)
+    whose = checked_tenant(tenant)
     sampling = Sampling.of(options)
     checked = plain_text(prompt) if raw else conversation(prompt)
-    return Begun(backend.generate(checked, sampling, timeout, whole=whole), name, sampling.seed)
+    return Begun(backend.generate(checked, sampling, timeout, tenant=whose, whole=whole), name, sampling.seed)

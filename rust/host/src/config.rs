@@ -24,6 +24,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Requests to decode that are held at once, the decoding one included; at least 1.
     pub concurrent_requests: u32,
+    /// Of these, for one tenant; `None` is as many.
+    pub tenant_requests: Option<u32>,
     /// In tokens; `None` is min(trained, 4096).
     pub context_length: Option<u32>,
     /// The operator's chat template, instead of the one in the file.
@@ -43,6 +45,7 @@ impl Config {
             load_timeout: Duration::from_secs(120),
             request_timeout: Duration::from_secs(30),
             concurrent_requests: 16,
+            tenant_requests: None,
             context_length: None,
             chat_template: None,
             grace: Duration::from_secs(5),

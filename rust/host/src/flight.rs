@@ -5,7 +5,7 @@ use std::time::Instant;
 use strongroom_protocol::{Event, FinishReason, Finished, Order, Ready};
 
 use crate::{
-    HostError, Update,
+    HostError,
     desk::{Job, Kind, Ticket},
     printable,
     slot::End,
@@ -51,7 +51,10 @@ enum Expects {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     More,
+    /// It has ended.
     Over,
+    /// It has ended, and had been decoded for.
+    Answered,
 }
 
 /// The request that `event` is about.
@@ -134,7 +137,7 @@ impl Flight {
             return Err("prompt_tokens over the context");
         }
         self.blame();
-        self.ticket.push(Update::Began { prompt_tokens });
+        self.ticket.began(prompt_tokens);
         Ok(Progress::More)
     }
 
@@ -168,10 +171,7 @@ impl Flight {
         if *text > TEXT_PER_TOKEN.saturating_mul(*limit as usize + 1) {
             return Err("more text than the tokens can stand for");
         }
-        self.ticket.push(Update::Piece {
-            text: more,
-            tokens: decoded,
-        });
+        self.ticket.piece(more, decoded);
         Ok(Progress::More)
     }
 
@@ -188,8 +188,13 @@ impl Flight {
         let left_queue = self.began_at.unwrap_or_else(Instant::now);
         let queued = left_queue.saturating_duration_since(self.ticket.arrived);
         finished.queue_micros = u64::try_from(queued.as_micros()).unwrap_or(u64::MAX);
+        let decoded = finished.completion_tokens > 0 || finished.reason != FinishReason::Cancelled;
         self.ticket.finish(finished);
-        Ok(Progress::Over)
+        Ok(if decoded {
+            Progress::Answered
+        } else {
+            Progress::Over
+        })
     }
 
     fn tokens(&mut self, ids: Vec<u32>) -> Result<Progress, Rule> {

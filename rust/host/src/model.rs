@@ -12,11 +12,12 @@ use strongroom_memory::Image;
 use strongroom_protocol::{Generate, MAX_TEXT, Order, Prompt, Ready, Report};
 
 use crate::{
-    Config, HostError, Stream,
+    Config, HostError, Stream, TenantName,
     desk::{Desk, Kind, Life},
     isolation,
     slot::{End, Taken},
     supervisor::Supervisor,
+    tenant::Served,
 };
 
 /// How often the caller of [`Model::start_while`] is asked whether to go on.
@@ -30,6 +31,7 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 pub struct Model {
     creator: u32,
     desk: Arc<Desk>,
+    served: Served,
     request_timeout: Duration,
     supervisor: Mutex<Option<JoinHandle<()>>>,
 }
@@ -61,13 +63,21 @@ impl Model {
         if config.concurrent_requests == 0 {
             return Err(option("concurrent_requests", "must be at least 1"));
         }
+        if config.tenant_requests == Some(0) {
+            return Err(option("tenant_requests", "must be at least 1"));
+        }
         if config.cores == 0 {
             return Err(option("cores", "must be at least 1"));
         }
         let machine = isolation::machine(config.isolation)?;
         let executable = config.executable.clone();
         let not_started = |error: std::io::Error| HostError::not_started(&executable, &error);
-        let desk = Arc::new(Desk::new(config.concurrent_requests).map_err(not_started)?);
+        let desk = Desk::new(config.concurrent_requests, config.tenant_requests);
+        let desk = Arc::new(desk.map_err(not_started)?);
+        let served = Served {
+            digest: image.digest().to_string(),
+            chat_template: config.chat_template.clone(),
+        };
         let request_timeout = config.request_timeout;
         let supervisor = Supervisor::new(Arc::clone(&desk), image.clone(), config, &machine);
         let thread = thread::Builder::new()
@@ -77,6 +87,7 @@ impl Model {
         let model = Self {
             creator: process::id(),
             desk,
+            served,
             request_timeout,
             supervisor: Mutex::new(Some(thread)),
         };
@@ -122,13 +133,43 @@ impl Model {
         Ok(self.life()?.1)
     }
 
-    /// Asks for an answer; never waits. The order's `request` is chosen here.
+    /// Why no worker is started and every request refused, until [`release`](Self::release).
+    ///
+    /// # Errors
+    /// [`HostError::Forked`].
+    pub fn quarantined(&self) -> Result<Option<HostError>, HostError> {
+        self.same_process()?;
+        Ok(self.desk.quarantined())
+    }
+
+    /// Lets a quarantined model start a worker again; nothing where it isn't quarantined.
+    ///
+    /// # Errors
+    /// [`HostError::Forked`], or why the model is over.
+    pub fn release(&self) -> Result<(), HostError> {
+        self.same_process()?;
+        self.desk.release()
+    }
+
+    /// Asks for an answer, for nobody in particular; never waits. The order's `request` is chosen here.
     ///
     /// # Errors
     /// [`HostError::TextTooLong`], [`HostError::Option`] for a timeout of nothing or over
-    /// `request_timeout`, [`HostError::Busy`], or why the model is over. What the worker refuses
-    /// comes as the stream's end.
-    pub fn generate(&self, mut order: Generate) -> Result<Stream, HostError> {
+    /// `request_timeout`, [`HostError::Busy`], or why the model is over or quarantined. What the worker
+    /// refuses comes as the stream's end.
+    pub fn generate(&self, order: Generate) -> Result<Stream, HostError> {
+        self.ask(None, order)
+    }
+
+    /// The same for a tenant.
+    ///
+    /// # Errors
+    /// Also [`HostError::TenantBusy`] and [`HostError::Memory`].
+    pub fn generate_for(&self, tenant: &TenantName, order: Generate) -> Result<Stream, HostError> {
+        self.ask(Some(tenant), order)
+    }
+
+    fn ask(&self, tenant: Option<&TenantName>, mut order: Generate) -> Result<Stream, HostError> {
         self.same_process()?;
         check_length(text_of(&order.prompt))?;
         let timeout = Duration::from_millis(order.timeout_ms);
@@ -138,10 +179,15 @@ impl Model {
                 reason: format!("must be above 0 and at most {:?}", self.request_timeout),
             });
         }
-        let slot = self.desk.submit(Kind::Generate, timeout, |request| {
-            order.request = request;
-            Order::Generate(Box::new(order))
-        })?;
+        let tenant = tenant
+            .map(|tenant| self.served.key_of(tenant))
+            .transpose()?;
+        let slot = self
+            .desk
+            .submit(Kind::Generate, tenant, timeout, |request| {
+                order.request = request;
+                Order::Generate(Box::new(order))
+            })?;
         Ok(Stream::new(self.creator, slot, Arc::clone(&self.desk)))
     }
 
@@ -154,7 +200,7 @@ impl Model {
         check_length(text.len())?;
         let slot = self
             .desk
-            .submit(Kind::Tokenize, self.request_timeout, |request| {
+            .submit(Kind::Tokenize, None, self.request_timeout, |request| {
                 Order::Tokenize {
                     request,
                     text: text.into(),
@@ -265,15 +311,20 @@ mod tests {
     /// are not there to let go of a lock.
     #[test]
     fn after_a_fork_every_call_fails_and_touches_no_lock() {
-        let desk = Arc::new(Desk::new(1).unwrap());
+        let desk = Arc::new(Desk::new(1, None).unwrap());
+        let bell = Arc::new(crate::Bell::new().unwrap());
         let model = Model {
             creator: process::id() + 1,
             desk: Arc::clone(&desk),
+            served: Served {
+                digest: String::new(),
+                chat_template: None,
+            },
             request_timeout: Duration::from_secs(1),
             supervisor: Mutex::new(None),
         };
         let slot = desk
-            .submit(Kind::Generate, Duration::from_secs(1), |request| {
+            .submit(Kind::Generate, None, Duration::from_secs(1), |request| {
                 Order::Cancel { request }
             })
             .unwrap();
@@ -284,12 +335,14 @@ mod tests {
             assert_eq!(model.pid(), Err(HostError::Forked));
             assert_eq!(model.restarts(), Err(HostError::Forked));
             assert_eq!(model.generate(order()).unwrap_err(), HostError::Forked);
+            assert_eq!(model.release(), Err(HostError::Forked));
+            assert_eq!(model.quarantined(), Err(HostError::Forked));
             assert_eq!(model.tokenize(""), Err(HostError::Forked));
             assert_eq!(model.close(), Err(HostError::Forked));
             assert_eq!(stream.next(None), Err(HostError::Forked));
             assert_eq!(stream.poll(), Err(HostError::Forked));
             assert_eq!(stream.cancel(), Err(HostError::Forked));
-            assert!(stream.wake_fd().is_err());
+            assert_eq!(stream.watch(bell, 1), Err(HostError::Forked));
             // Neither would return if it waited for the lock that is held here.
             drop(stream);
             drop(model);

@@ -10,11 +10,11 @@ pub enum Update {
         /// Tokens of the prompt, the template's scaffold and BOS included.
         prompt_tokens: u32,
     },
-    /// Text, whole characters only, never empty.
+    /// Text, whole characters only, never empty: all that came since the last piece was read.
     Piece {
-        /// What was decoded since the last piece.
+        /// What was decoded.
         text: String,
-        /// Tokens decoded since the last piece.
+        /// Tokens decoded for it.
         tokens: u32,
     },
     /// The end. `queue_micros` counts from the call, waiting for a replaced worker included.

@@ -57,7 +57,7 @@ impl Drop for Model {
 impl Model {
     /// Starts a worker and waits until it is ready, or `proceed` returns false.
     #[staticmethod]
-    #[pyo3(signature = (image, *, directory, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, context_length, chat_template, proceed=None))]
+    #[pyo3(signature = (image, *, directory, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, tenant_requests, context_length, chat_template, proceed=None))]
     fn start(
         image: &Bound<'_, Image>,
         directory: PathBuf,
@@ -67,6 +67,7 @@ impl Model {
         load_timeout: f64,
         request_timeout: f64,
         concurrent_requests: &Bound<'_, PyAny>,
+        tenant_requests: Option<&Bound<'_, PyAny>>,
         context_length: Option<&Bound<'_, PyAny>>,
         chat_template: Option<&Bound<'_, PyString>>,
         proceed: Option<Py<PyAny>>,
@@ -83,6 +84,9 @@ impl Model {
                 concurrent_requests,
                 refuse,
             )?,
+            tenant_requests: tenant_requests
+                .map(|value| arguments::integer("tenant_requests", value, refuse))
+                .transpose()?,
             context_length: context_length
                 .map(|value| arguments::integer("context_length", value, refuse))
                 .transpose()?,
@@ -162,8 +166,20 @@ impl Model {
         Ok(refusal.map(|fault| (fault.code.as_str(), fault.detail)))
     }
 
+    /// Code and message of why no worker is started until `release()`, where none is.
+    #[getter]
+    fn quarantine(&self) -> Result<Option<(&'static str, String)>, Error> {
+        let quarantined = self.0.quarantined()?;
+        Ok(quarantined.map(|error| (error.code(), error.to_string())))
+    }
+
+    /// Lets a quarantined model start a worker again; nothing where it isn't quarantined.
+    fn release(&self) -> Result<(), Error> {
+        Ok(self.0.release()?)
+    }
+
     /// Asks for a continuation of text, or an answer to messages of (role, content, name).
-    #[pyo3(signature = (prompt, *, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, logit_bias, stop, max_tokens, timeout, piece_interval))]
+    #[pyo3(signature = (prompt, *, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, logit_bias, stop, max_tokens, timeout, piece_interval, tenant))]
     fn generate(
         &self,
         py: Python<'_>,
@@ -181,6 +197,7 @@ impl Model {
         max_tokens: Option<&Bound<'_, PyAny>>,
         timeout: f64,
         piece_interval: Option<f64>,
+        tenant: Option<&Bound<'_, PyAny>>,
     ) -> Result<Stream, Error> {
         let refuse = Error::option;
         let timeout = arguments::seconds("timeout", timeout, refuse)?;
@@ -223,7 +240,11 @@ impl Model {
                 u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
             }),
         };
-        let stream = detach::run(py, || self.0.generate(order))?;
+        let tenant = tenant.map(arguments::tenant).transpose()?;
+        let stream = detach::run(py, || match &tenant {
+            Some(tenant) => self.0.generate_for(tenant, order),
+            None => self.0.generate(order),
+        })?;
         Ok(Stream::new(stream))
     }
 
