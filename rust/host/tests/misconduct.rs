@@ -3,7 +3,7 @@
 
 mod support;
 
-use strongroom_host::HostError;
+use strongroom_host::{HostError, Update};
 use support::{Answer, ask, assert_serves, collect, fake, prompt, start, until, within};
 
 /// One request that goes wrong, and what the caller is told.
@@ -115,16 +115,17 @@ fn a_flood_ends_at_what_the_request_allows() {
         let mut order = prompt("flood");
         order.max_tokens = Some(5);
         let stream = model.generate(order).unwrap();
-        let mut pieces = 0;
+        let mut said = String::new();
         let error = loop {
             match stream.next(None) {
-                Ok(Some(_)) => pieces += 1,
+                Ok(Some(Update::Piece { text, .. })) => said += &text,
+                Ok(Some(_)) => {}
                 Ok(None) => panic!("it doesn't end well"),
                 Err(error) => break error,
             }
         };
-        // Began, one piece per token, and one that was held back.
-        assert_eq!(pieces, 1 + 5 + 1);
+        // One letter per token, and one that was held back.
+        assert_eq!(said, "x".repeat(5 + 1));
         assert_serves(&model);
         error
     });
