@@ -5,7 +5,7 @@ use std::time::Instant;
 use strongroom_protocol::{Event, FinishReason, Finished, Order, Ready};
 
 use crate::{
-    HostError,
+    HostError, Update,
     desk::{Job, Kind, Ticket},
     printable,
     slot::End,
@@ -137,7 +137,7 @@ impl Flight {
             return Err("prompt_tokens over the context");
         }
         self.blame();
-        self.ticket.began(prompt_tokens);
+        self.ticket.push(Update::Began { prompt_tokens });
         Ok(Progress::More)
     }
 
@@ -171,7 +171,10 @@ impl Flight {
         if *text > TEXT_PER_TOKEN.saturating_mul(*limit as usize + 1) {
             return Err("more text than the tokens can stand for");
         }
-        self.ticket.piece(more, decoded);
+        self.ticket.push(Update::Piece {
+            text: more,
+            tokens: decoded,
+        });
         Ok(Progress::More)
     }
 

@@ -28,10 +28,11 @@ pub(crate) struct Slot {
 /// added to the one before it.
 #[derive(Debug)]
 struct Inbox {
-    began: Option<u32>,
+    began: Option<Update>,
     text: String,
     tokens: u32,
-    finished: Option<Box<Finished>>,
+    /// What follows the text.
+    last: Option<Update>,
     end: Option<End>,
     /// Nobody reads any more.
     abandoned: bool,
@@ -87,7 +88,7 @@ impl Slot {
                 began: None,
                 text: String::new(),
                 tokens: 0,
-                finished: None,
+                last: None,
                 end: None,
                 abandoned: false,
                 place: Some(place),
@@ -98,28 +99,25 @@ impl Slot {
         }
     }
 
-    /// The supervisor's: decoding began. An abandoned request's news is forgotten at once, here and
-    /// below.
-    pub(crate) fn began(&self, prompt_tokens: u32) {
+    /// The supervisor's: one more update. An abandoned request's is forgotten at once.
+    pub(crate) fn push(&self, update: Update) {
         let mut inbox = self.lock();
-        if inbox.is_open() {
-            inbox.began = Some(prompt_tokens);
-            self.notify(inbox);
+        if inbox.abandoned || inbox.end.is_some() {
+            return;
         }
-    }
-
-    /// The supervisor's: more text.
-    pub(crate) fn piece(&self, text: String, tokens: u32) {
-        let mut inbox = self.lock();
-        if inbox.is_open() {
-            if inbox.text.is_empty() {
-                inbox.text = text;
-            } else {
-                inbox.text += &text;
+        match update {
+            Update::Began { .. } => inbox.began = Some(update),
+            Update::Piece { text, tokens } => {
+                if inbox.text.is_empty() {
+                    inbox.text = text;
+                } else {
+                    inbox.text += &text;
+                }
+                inbox.tokens = inbox.tokens.saturating_add(tokens);
             }
-            inbox.tokens = inbox.tokens.saturating_add(tokens);
-            self.notify(inbox);
+            Update::Finished(_) => inbox.last = Some(update),
         }
+        self.notify(inbox);
     }
 
     /// The supervisor's: the last thing. Only the first end counts.
@@ -129,14 +127,14 @@ impl Slot {
 
     /// The supervisor's: the last update and the end, which nobody sees apart.
     pub(crate) fn finish(&self, finished: Box<Finished>) {
-        self.end_after(Some(finished), End::Finished);
+        self.end_after(Some(Update::Finished(finished)), End::Finished);
     }
 
-    fn end_after(&self, last: Option<Box<Finished>>, end: End) {
+    fn end_after(&self, last: Option<Update>, end: End) {
         let mut inbox = self.lock();
         if inbox.end.is_none() {
-            if !inbox.abandoned {
-                inbox.finished = last;
+            if !inbox.abandoned && last.is_some() {
+                inbox.last = last;
             }
             inbox.end = Some(end);
             drop(inbox.place.take());
@@ -201,7 +199,7 @@ impl Slot {
         inbox.abandoned = true;
         inbox.began = None;
         inbox.text = String::new();
-        inbox.finished = None;
+        inbox.last = None;
         inbox.watch = None;
         drop(inbox.place.take());
         inbox.end.is_none()
@@ -232,17 +230,13 @@ impl Slot {
 }
 
 impl Inbox {
-    const fn is_open(&self) -> bool {
-        !self.abandoned && self.end.is_none()
-    }
-
     const fn has_something(&self) -> bool {
-        self.began.is_some() || !self.text.is_empty() || self.end.is_some()
+        self.began.is_some() || !self.text.is_empty() || self.last.is_some() || self.end.is_some()
     }
 
     fn take(&mut self) -> Taken {
-        if let Some(prompt_tokens) = self.began.take() {
-            return Taken::Update(Update::Began { prompt_tokens });
+        if let Some(began) = self.began.take() {
+            return Taken::Update(began);
         }
         if !self.text.is_empty() {
             return Taken::Update(Update::Piece {
@@ -250,8 +244,8 @@ impl Inbox {
                 tokens: std::mem::take(&mut self.tokens),
             });
         }
-        if let Some(finished) = self.finished.take() {
-            return Taken::Update(Update::Finished(finished));
+        if let Some(last) = self.last.take() {
+            return Taken::Update(last);
         }
         if let Some(end) = &self.end {
             return Taken::End(end.clone());
@@ -279,6 +273,13 @@ mod tests {
         Slot::new(1, now, now, place, Arc::default())
     }
 
+    fn piece(text: &str) -> Update {
+        Update::Piece {
+            text: text.to_owned(),
+            tokens: 1,
+        }
+    }
+
     fn text_of(taken: Taken) -> String {
         match taken {
             Taken::Update(Update::Piece { text, .. }) => text,
@@ -289,9 +290,9 @@ mod tests {
     #[test]
     fn pieces_that_nobody_reads_become_one() {
         let slot = slot();
-        slot.began(3);
+        slot.push(Update::Began { prompt_tokens: 3 });
         for _ in 0..1000 {
-            slot.piece("word ".to_owned(), 1);
+            slot.push(piece("word "));
         }
         slot.finish(Box::new(Finished {
             request: 1,
@@ -325,13 +326,13 @@ mod tests {
             bell.take().unwrap()
         };
         assert!(told().is_empty());
-        slot.piece("a".to_owned(), 1);
-        slot.piece("b".to_owned(), 1);
+        slot.push(piece("a"));
+        slot.push(piece("b"));
         assert_eq!(told(), [9]);
-        slot.piece("c".to_owned(), 1);
+        slot.push(piece("c"));
         assert!(told().is_empty());
         assert_eq!(text_of(slot.take()), "abc");
-        slot.piece("d".to_owned(), 1);
+        slot.push(piece("d"));
         assert!(told().is_empty(), "the reader comes by itself");
         assert_eq!(text_of(slot.take()), "d");
         assert!(matches!(slot.take(), Taken::Nothing));
@@ -347,13 +348,13 @@ mod tests {
             Arc::new(Bell::new().unwrap()),
         );
         slot.watch(Arc::clone(&first), 1);
-        slot.piece("a".to_owned(), 1);
+        slot.push(piece("a"));
         slot.watch(Arc::clone(&second), 2);
         assert_eq!(second.take().unwrap(), [2]);
         assert_eq!(text_of(slot.take()), "a");
         assert!(matches!(slot.take(), Taken::Nothing));
         first.take().unwrap();
-        slot.piece("b".to_owned(), 1);
+        slot.push(piece("b"));
         assert!(first.take().unwrap().is_empty());
         assert_eq!(second.take().unwrap(), [2]);
     }
@@ -366,7 +367,7 @@ mod tests {
             while slot.lock().sleeping == 0 {
                 thread::yield_now();
             }
-            slot.piece("a".to_owned(), 1);
+            slot.push(piece("a"));
             assert_eq!(reader.join().unwrap(), "a");
         });
         assert_eq!(slot.lock().sleeping, 0);
@@ -375,10 +376,10 @@ mod tests {
     #[test]
     fn an_abandoned_request_keeps_nothing() {
         let slot = slot();
-        slot.piece("a".to_owned(), 1);
+        slot.push(piece("a"));
         assert!(slot.abandon());
-        slot.piece("b".to_owned(), 1);
-        slot.began(1);
+        slot.push(piece("b"));
+        slot.push(Update::Began { prompt_tokens: 1 });
         let inbox = slot.lock();
         assert!(inbox.text.is_empty() && inbox.began.is_none() && inbox.place.is_none());
     }
