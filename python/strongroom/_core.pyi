@@ -720,6 +720,7 @@ class Model:
         timeout: float,
         piece_interval: float | None,
         tenant: str | bytes | None,
+        priority: str,
     ) -> Stream:
         """Asks for a continuation of text, or an answer to messages of (role, content, name).
 
@@ -727,6 +728,7 @@ class Model:
         bounded by the model's `request_timeout`. Between two pieces lie `piece_interval` seconds at
         least; with None the answer is one piece, or a few where it is long. `tenant`, 1 to 256 bytes or text
         of as many in UTF-8, is whose request it is: `tenant_requests` bounds how many one may have.
+        `priority` is `low`, `normal` or `high`.
 
         Raises OptionError, PromptError, RequestError, WorkerError.
         """

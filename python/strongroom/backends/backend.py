@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from strongroom._core import Bell
 from strongroom.messages import Message
 from strongroom.results import FinishReason, ModelInfo, Piece, Timings
 from strongroom.sampling import Sampling
 
-__all__ = ["Backend", "Began", "Event", "Finished", "Generation"]
+Priority = Literal["low", "normal", "high"]
+
+__all__ = ["Backend", "Began", "Event", "Finished", "Generation", "Priority"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,14 @@ class Backend(Protocol):
         timeout: str | float | None,
         *,
         tenant: bytes | None,
+        priority: Priority,
         whole: bool,
     ) -> Generation:
         """Ask for a continuation of text, or for an answer to messages; returns at once.
 
         `timeout` None is the longest that the settings allow. A `whole` answer comes in one piece, at its
         end, or in a few where it is long; any other as it is decoded. `tenant`, 1 to 256 bytes, is whose it
-        is.
+        is; of those that wait the ones of a higher `priority` go first.
         """
 
     def tokenize(self, text: str) -> list[int]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from strongroom import _core
-from strongroom.backends.backend import Began, Event, Finished
+from strongroom.backends.backend import Began, Event, Finished, Priority
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
 from strongroom.models.evidence import Evidence
@@ -166,6 +166,7 @@ class Local:
         timeout: str | float | None,
         *,
         tenant: bytes | None,
+        priority: Priority,
         whole: bool,
     ) -> LocalGeneration:
         """Ask the worker; returns at once."""
@@ -186,6 +187,7 @@ class Local:
                 timeout=self._seconds(timeout),
                 piece_interval=None if whole else self._piece_interval,
                 tenant=tenant,
+                priority=priority,
             )
         )
 

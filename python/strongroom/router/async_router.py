@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
+from strongroom.backends.backend import Priority
 from strongroom.messages import Prompt, plain_text
 from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference
@@ -103,6 +104,7 @@ class AsyncRouter:
         *,
         model: str | None = None,
         tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
@@ -113,6 +115,7 @@ class AsyncRouter:
             raw=False,
             model=model,
             tenant=tenant,
+            priority=priority,
             timeout=timeout,
             options=sampling,
             whole=True,
@@ -126,6 +129,7 @@ class AsyncRouter:
         *,
         model: str | None = None,
         tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
@@ -136,6 +140,7 @@ class AsyncRouter:
             raw=True,
             model=model,
             tenant=tenant,
+            priority=priority,
             timeout=timeout,
             options=sampling,
             whole=True,
@@ -150,6 +155,7 @@ class AsyncRouter:
         raw: bool = False,
         model: str | None = None,
         tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> AsyncStream:
@@ -160,6 +166,7 @@ class AsyncRouter:
             raw=raw,
             model=model,
             tenant=tenant,
+            priority=priority,
             timeout=timeout,
             options=sampling,
         )

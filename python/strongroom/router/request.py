@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from strongroom.backends.backend import Generation
+from strongroom.backends.backend import Generation, Priority
 from strongroom.messages import conversation, plain_text
+from strongroom.router.claim import checked_priority, checked_tenant
 from strongroom.router.registry import Registry
-from strongroom.router.tenant import checked_tenant
 from strongroom.sampling import Sampling, SamplingOptions
 
 __all__ = ["Begun", "begin"]
@@ -26,6 +26,7 @@ def begin(
     raw: bool,
     model: str | None,
     tenant: str | bytes | None,
+    priority: Priority,
     timeout: str | float | None,
     options: SamplingOptions,
     whole: bool = False,
@@ -36,7 +37,11 @@ def begin(
     end.
     """
     name, backend = registry.get(model)
-    whose = checked_tenant(tenant)
+    whose, urgency = checked_tenant(tenant), checked_priority(priority)
     sampling = Sampling.of(options)
     checked = plain_text(prompt) if raw else conversation(prompt)
-    return Begun(backend.generate(checked, sampling, timeout, tenant=whose, whole=whole), name, sampling.seed)
+    return Begun(
+        backend.generate(checked, sampling, timeout, tenant=whose, priority=urgency, whole=whole),
+        name,
+        sampling.seed,
+    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
+from strongroom.backends.backend import Priority
 from strongroom.messages import Prompt, plain_text
 from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference
@@ -119,12 +120,14 @@ class Router:
         *,
         model: str | None = None,
         tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
         """Answer a conversation, or the one thing that a user says.
 
-        `tenant` is whose request it is, 1 to 256 bytes, or text of as many in UTF-8; None is nobody's.
+        `tenant` is whose request it is, 1 to 256 bytes, or text of as many in UTF-8; None is nobody's. Of the
+        requests that wait those of a higher `priority`, "low", "normal" or "high", go first.
         `timeout` is in seconds, or as "30s"; at most, and by default, the settings'.
 
         Raises PromptError, TemplateError, OptionError, RequestError, WorkerError, RouterError.
@@ -135,6 +138,7 @@ class Router:
             raw=False,
             model=model,
             tenant=tenant,
+            priority=priority,
             timeout=timeout,
             options=sampling,
             whole=True,
@@ -148,6 +152,7 @@ class Router:
         *,
         model: str | None = None,
         tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
@@ -161,6 +166,7 @@ class Router:
             raw=True,
             model=model,
             tenant=tenant,
+            priority=priority,
             timeout=timeout,
             options=sampling,
             whole=True,
@@ -175,6 +181,7 @@ class Router:
         raw: bool = False,
         model: str | None = None,
         tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Stream:
@@ -188,6 +195,7 @@ class Router:
             raw=raw,
             model=model,
             tenant=tenant,
+            priority=priority,
             timeout=timeout,
             options=sampling,
         )

@@ -60,6 +60,14 @@ pub(crate) fn tenant(value: &Bound<'_, PyAny>) -> Result<TenantName, Error> {
     Ok(TenantName::new(bytes)?)
 }
 
+/// The word for a priority. Nothing carries it to a worker before protocol 3.
+pub(crate) fn priority(word: &str) -> Result<(), Error> {
+    match word {
+        "low" | "normal" | "high" => Ok(()),
+        _ => Err(Error::option("priority", "is none of low, normal and high")),
+    }
+}
+
 /// The word for an isolation.
 pub(crate) fn isolation(word: &str) -> Result<Isolation, Error> {
     match word {

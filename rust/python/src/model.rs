@@ -179,7 +179,7 @@ impl Model {
     }
 
     /// Asks for a continuation of text, or an answer to messages of (role, content, name).
-    #[pyo3(signature = (prompt, *, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, logit_bias, stop, max_tokens, timeout, piece_interval, tenant))]
+    #[pyo3(signature = (prompt, *, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, logit_bias, stop, max_tokens, timeout, piece_interval, tenant, priority))]
     fn generate(
         &self,
         py: Python<'_>,
@@ -198,6 +198,7 @@ impl Model {
         timeout: f64,
         piece_interval: Option<f64>,
         tenant: Option<&Bound<'_, PyAny>>,
+        priority: &str,
     ) -> Result<Stream, Error> {
         let refuse = Error::option;
         let timeout = arguments::seconds("timeout", timeout, refuse)?;
@@ -240,6 +241,7 @@ impl Model {
                 u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
             }),
         };
+        arguments::priority(priority)?;
         let tenant = tenant.map(arguments::tenant).transpose()?;
         let stream = detach::run(py, || match &tenant {
             Some(tenant) => self.0.generate_for(tenant, order),

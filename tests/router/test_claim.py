@@ -1,4 +1,4 @@
-"""Whose a request is: what names are, what one tenant may have, and that nothing shows a name."""
+"""Whose a request is, and how urgent: names, what one tenant may have, and that nothing shows them."""
 
 import logging
 import os
@@ -40,6 +40,29 @@ def test_what_is_no_name(shared: Router, tenant: Any, code: str) -> None:
         shared.chat("Hello", tenant=tenant)
     assert caught.value.code == code
     assert "secret" not in f"{caught.value!s}{caught.value!r}{caught.value.__context__!r}"
+
+
+@pytest.mark.parametrize("priority", ["low", "normal", "high"])
+def test_priorities(shared: Router, priority: Any) -> None:
+    assert shared.chat("Hello", max_tokens=1, priority=priority).completion_tokens == 1
+
+
+@pytest.mark.parametrize(
+    ("priority", "code"),
+    [
+        ("secret", "option.out_of_range"),
+        ("HIGH", "option.out_of_range"),
+        ("", "option.out_of_range"),
+        (1, "option.wrong_type"),
+        (None, "option.wrong_type"),
+        (["secret"], "option.wrong_type"),
+    ],
+)
+def test_what_is_no_priority(shared: Router, priority: Any, code: str) -> None:
+    with pytest.raises(OptionError, match="priority must") as caught:
+        shared.complete("the", priority=priority)
+    assert caught.value.code == code
+    assert "secret" not in str(caught.value)
 
 
 def bounded() -> Settings:

@@ -1,9 +1,12 @@
-"""Whose a request is, as a caller says it."""
+"""What a request claims: whose it is, and how urgent, as a caller says it."""
 
+from typing import cast, get_args
+
+from strongroom.backends.backend import Priority
 from strongroom.errors import OptionError
 from strongroom.text import utf8_size
 
-__all__ = ["MAX_TENANT", "checked_tenant"]
+__all__ = ["MAX_TENANT", "checked_priority", "checked_tenant"]
 
 MAX_TENANT = 256
 
@@ -23,3 +26,12 @@ def checked_tenant(tenant: object) -> bytes | None:
     if not 1 <= size <= MAX_TENANT:
         raise OptionError("option.out_of_range", f"tenant must have 1 to {MAX_TENANT} bytes, not {size}")
     return tenant.encode() if isinstance(tenant, str) else tenant
+
+
+def checked_priority(priority: object) -> Priority:
+    """Check a priority. It may be content gone astray: no error shows it."""
+    if not isinstance(priority, str):
+        raise OptionError("option.wrong_type", "priority must be a string")
+    if priority not in get_args(Priority):
+        raise OptionError("option.out_of_range", f"priority must be one of {', '.join(get_args(Priority))}")
+    return cast("Priority", priority)
