@@ -109,13 +109,21 @@ test-rust: $(venv)/.built
 
 .PHONY: test-python
 test-python: $(venv)/.built
-	unset MAKEFLAGS; cargo build $(host_flags) --quiet -p strongroom-specimen --bins
+	unset MAKEFLAGS; cargo build $(host_flags) --quiet -p strongroom-specimen -p strongroom-host --bins
 	unset MAKEFLAGS; STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))" $(venv)/bin/python -m pytest $(side_by_side)
 
 .PHONY: bench
 bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core.json, and with PUBLISH=1 the README's table
 	cargo build $(worker_config) $(worker_flags) -p strongroom-engine --example bare
 	$(venv)/bin/python -m benches.core "$$($(venv)/bin/python demo/fetch_model.py $(models))" $(if $(PUBLISH),--readme README.md)
+
+.PHONY: bench-streaming
+bench-streaming: $(venv)/.built ## Measure what a streamed token costs this process at 16 streams; writes benches/out/streaming.json
+	cargo build --quiet $(host_flags) --release -p strongroom-host --bin strongroom-worker-fake
+	cargo build --quiet $(host_flags) -p strongroom-specimen --bins
+	mkdir -p benches/out
+	target/debug/specimen tiny benches/out/tiny.gguf
+	$(venv)/bin/python -m benches.streaming target/release/strongroom-worker-fake benches/out/tiny.gguf
 
 .PHONY: bench-trust
 bench-trust: $(venv)/.built ## Measure verifying a signed directory against the hash functions and model-signing; writes benches/out/trust.json

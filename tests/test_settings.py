@@ -84,6 +84,8 @@ def test_what_nothing_enforces_yet_raises_and_says_so(
         (Limits, {"context_length": "4096"}, "context_length must be"),
         (Limits, {"concurrent_requests": 0}, "concurrent_requests must be"),
         (Limits, {"concurrent_requests": 10**6}, "concurrent_requests must be"),
+        (Limits, {"tenant_requests": 0}, "tenant_requests must be"),
+        (Limits, {"tenant_requests": 17}, "tenant_requests must be at most concurrent_requests, 16"),
         (Limits, {"load_timeout": -1}, "load_timeout must be"),
         (Settings, {"sources": ("https://models.test",)}, "sources must be a Sources"),
         (Sources, {"hosts": "https://models.test"}, "hosts must be a list"),

@@ -15,6 +15,7 @@ __all__ = [
     "Arena",
     "ArenaUsage",
     "Began",
+    "Bell",
     "BufferUsage",
     "Capability",
     "DataCipher",
@@ -649,6 +650,7 @@ class Model:
         load_timeout: float,
         request_timeout: float,
         concurrent_requests: int,
+        tenant_requests: int | None,
         max_concurrent: int,
         batch_tokens: int,
         threads: int | None,
@@ -656,6 +658,7 @@ class Model:
         prefix_tenants: int,
         prefix_idle: int,
         erase: bool,
+        separate: bool,
         embeddings: str | None,
         context_length: int | None,
         chat_template: str | None,
@@ -665,13 +668,15 @@ class Model:
 
         `directory` holds the executables `strongroom-worker-*`; `isolation` is `process`, `maximum`
         or `danger-none`; `address_space` is in bytes, timeouts in seconds; `request_timeout` bounds
-        every request's; `max_concurrent` sequences are decoded at once, `batch_tokens` tokens of them
-        in a step at most; `threads` None is one per core that is free; of ended requests `prefix_quota`
-        bytes are kept for each of `prefix_tenants` tenants, until they were idle for `prefix_idle`
-        seconds; `erase` False leaves what they left; `embeddings` is `model` (its own pooling), `mean`,
-        `cls` or `last`, and None where the model is to answer; `context_length` None is min(trained, 4096); `chat_template` replaces the
-        file's. `proceed` is called in this thread about ten times a second: the worker is ended and
-        LoadError (`load.cancelled`) raised once it returns False, or what it raises.
+        every request's; `tenant_requests` None is `concurrent_requests`; `max_concurrent` sequences are
+        decoded at once, `batch_tokens` tokens of them in a step at most; `threads` None is one per core
+        that is free; of ended requests `prefix_quota` bytes are kept for each of `prefix_tenants`
+        tenants, until they were idle for `prefix_idle` seconds; `erase` False leaves what they left, and
+        `separate` False takes all requests for one tenant's; `embeddings` is `model` (its own pooling),
+        `mean`, `cls` or `last`, and None where the model is to answer; `context_length` None is
+        min(trained, 4096); `chat_template` replaces the file's. `proceed` is called in this thread about
+        ten times a second: the worker is ended and LoadError (`load.cancelled`) raised once it returns
+        False, or what it raises.
 
         Raises SettingsError, SandboxError, LoadError, WorkerError.
         """
@@ -709,6 +714,14 @@ class Model:
     @property
     def chat_refusal(self) -> tuple[str, str] | None:
         """Code and detail of why a conversation will be refused, where it will."""
+    @property
+    def quarantine(self) -> tuple[str, str] | None:
+        """Code and message of why no worker is started and every request refused, until `release()`."""
+    def release(self) -> None:
+        """Lets a quarantined model start a worker again; nothing where it isn't quarantined.
+
+        Raises RequestError (`request.unloaded`), RouterError (`router.forked`).
+        """
     def generate(
         self,
         prompt: str | Sequence[tuple[str, str, str | None]],
@@ -726,28 +739,16 @@ class Model:
         max_tokens: int | None,
         timeout: float,
         piece_interval: float | None,
-        tenant: bytes | None,
+        tenant: str | bytes | None,
         priority: str,
     ) -> Stream:
         """Asks for a continuation of text, or an answer to messages of (role, content, name).
 
         Returns at once; what the worker refuses is raised by the stream. `timeout` in seconds is
         bounded by the model's `request_timeout`. Between two pieces lie `piece_interval` seconds at
-        least; with None the answer is one piece, or a few where it is long. `tenant` are 32 bytes by
-        which the worker tells tenants apart; of a request without one nothing is kept. `priority` is
-        `low`, `normal` or `high`.
-
-        Raises OptionError, PromptError, RequestError, WorkerError.
-        """
-    def embed(
-        self, texts: Sequence[str], *, normalize: bool, timeout: float, tenant: bytes | None, priority: str
-    ) -> Stream:
-        """Asks for the vectors of at most 256 texts; the stream yields `Began`, then `Embedded`.
-
-        Raises OptionError, PromptError, RequestError, WorkerError.
-        """
-    def publish(self, prompt: str | Sequence[tuple[str, str, str | None]], *, timeout: float) -> Stream:
-        """Asks for a prefix that every tenant may begin with; it yields `Began`, then `Published`.
+        least; with None the answer is one piece, or a few where it is long. `tenant`, 1 to 256 bytes or text
+        of as many in UTF-8, is whose request it is: `tenant_requests` bounds how many one may have.
+        `priority` is `low`, `normal` or `high`.
 
         Raises OptionError, PromptError, RequestError, WorkerError.
         """
@@ -772,10 +773,31 @@ class Stream:
         """
     def poll(self) -> Began | Piece | Finished | Embedded | Published | None:
         """What `next()` would return, or None where it would wait. Never blocks."""
-    def fileno(self) -> int:
-        """A descriptor, the stream's own, that is readable when `poll()` has something."""
+    def watch(self, bell: Bell, key: int) -> None:
+        """Has `bell` told, under `key`, of what comes after `poll()` returned None, or is there now.
+
+        A stream has one bell: the last that it was given.
+
+        Raises RouterError (`router.forked`).
+        """
     def cancel(self) -> None:
         """Stops decoding at the next step; `Finished` with `cancelled` follows."""
+
+@final
+class Bell:
+    """Tells one reader of many streams which of them have something: once for all that came together."""
+
+    def __new__(cls) -> Bell:
+        """Raises RequestError (`request.no_resources`) where the system gives no descriptor."""
+    def fileno(self) -> int:
+        """A descriptor, the bell's own, that is readable when `take()` has something."""
+    def take(self) -> list[int]:
+        """The keys of the streams that got something since the last call, in no order; never blocks.
+
+        A key may be one of a stream that is gone, or that has been read meanwhile.
+
+        Raises RouterError (`router.forked`).
+        """
 
 @final
 class Began:
@@ -813,7 +835,7 @@ class Piece:
     def text(self) -> str: ...
     @property
     def tokens(self) -> int:
-        """Decoded since the last piece."""
+        """Decoded for it."""
 
 @final
 class Finished:

@@ -18,7 +18,7 @@ class Piece:
 
     text: str = field(repr=False)
     tokens: int
-    """Decoded since the last piece; text may need several, or be held back for a stop string."""
+    """Decoded for it; text may need several, or be held back for a stop string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +105,5 @@ class ModelInfo:
     evidence: tuple[Evidence, ...] = ()
     """What verifying its signature found, where a key was given; of a model in parts one per part."""
     failure: tuple[str, str] | None = None
-    """Code and message of why it serves no request any more, where it doesn't: the rest is of before."""
+    """Code and message of why it serves no request, where it doesn't: quarantined, until it is released, or
+    for good. The rest is of before."""

@@ -139,18 +139,26 @@ class Limits(Options):
     context_length: int | None = None
     """Tokens of prompt and answer together; None is min(what the model was trained with, 4096)."""
     concurrent_requests: int = 16
-    """Requests that one model holds at once, the one that decodes included; more are refused."""
+    """Requests that one model holds at once, waiting ones included; more are refused."""
+    tenant_requests: int | None = None
+    """Of these, for one tenant; None is as many. Requests without a tenant are bounded together alone."""
     load_timeout: str | float = "120s"
     """From a worker's start to its model being ready."""
     piece_interval: str | float = "40ms"
     """Between two pieces of a stream at least, the first one not counted: each piece wakes Python, which
-    costs more than its bytes. 0 is a piece for every token that has text."""
+    costs more than its bytes. 0 is a piece for every token that has text. What isn't read before the next
+    piece comes is one with it."""
 
     def __post_init__(self) -> None:
         """Check every option."""
         if self.context_length is not None:
             whole("context_length", self.context_length, MAX_CONTEXT)
         whole("concurrent_requests", self.concurrent_requests, MAX_REQUESTS)
+        if self.tenant_requests is not None:
+            whole("tenant_requests", self.tenant_requests, MAX_REQUESTS)
+            if self.tenant_requests > self.concurrent_requests:  # it would never act
+                most = f"at most concurrent_requests, {self.concurrent_requests}"
+                raise invalid("tenant_requests", self.tenant_requests, most)
         seconds_of("load_timeout", self.load_timeout)
         _ = self.piece_interval_seconds
 

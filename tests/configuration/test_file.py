@@ -40,6 +40,7 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         [limits]
         context_length = 2048
         concurrent_requests = 5
+        tenant_requests = 4
         load_timeout = "1m"
         piece_interval = "1s"
 
@@ -71,6 +72,7 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
     assert settings.security.sandboxing.timeout_seconds == 30
     assert settings.limits.context_length == 2048
     assert settings.limits.concurrent_requests == 5
+    assert settings.limits.tenant_requests == 4
     assert settings.limits.load_timeout_seconds == 60
     assert settings.sources.hosts == ("https://models.test:8443",)
     assert settings.sources.danger_allow_addresses == {"https://models.test:8443": ("10.0.0.0/8",)}

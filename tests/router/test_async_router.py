@@ -83,7 +83,8 @@ async def test_200_streams_opened_and_dropped(router: AsyncRouter) -> None:
             break
     assert (await router.chat("Hello", max_tokens=3)).completion_tokens == 3
     assert (await router.models())[0].restarts == 0
-    assert eventually(lambda: descriptors() <= before)
+    # The loop's own stays.
+    assert descriptors() <= before + 1
 
 
 async def test_a_stream_closes_and_cancels(router: AsyncRouter) -> None:

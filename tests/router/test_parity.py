@@ -20,7 +20,7 @@ def methods(cls: type[Any]) -> dict[str, Any]:
     return {
         AWAITED.get(name, name): value
         for name, value in own.items()
-        if callable(value) and (not name.startswith("_") or name in {*AWAITED, *AWAITED.values(), "__init__"})
+        if callable(value) and (not name.startswith("_") or name in {*AWAITED, *AWAITED.values()})
     }
 
 
@@ -35,9 +35,23 @@ def test_the_same_methods_with_the_same_arguments(sync: type[Any], asynchronous:
             assert mine.return_annotation == other.return_annotation, name
 
 
+def test_they_are_made_alike() -> None:
+    assert inspect.signature(Router) == inspect.signature(AsyncRouter)
+
+
 def test_the_names_are_those_of_the_documentation() -> None:
     public = {name for name in methods(Router) if not name.startswith("_")}
-    assert public == {"load", "unload", "models", "chat", "complete", "stream", "tokenize", "close"}
+    assert public == {
+        "load",
+        "unload",
+        "release",
+        "models",
+        "chat",
+        "complete",
+        "stream",
+        "tokenize",
+        "close",
+    }
 
 
 def test_all_but_stream_are_awaited() -> None:

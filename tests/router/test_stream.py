@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from strongroom import Completion, RequestError, Router, RouterError, Stream, Timings
+from strongroom._core import Bell
 from strongroom.backends.backend import Event, Finished
 
 ON = {2: -100.0}
@@ -11,7 +12,7 @@ ON = {2: -100.0}
 def test_pieces_add_up_to_the_result(shared: Router) -> None:
     stream = shared.stream([{"role": "user", "content": "Hello"}], max_tokens=20, seed=7)
     pieces = list(stream)
-    assert len(pieces) > 1
+    assert pieces
     assert "".join(piece.text for piece in pieces) == stream.result.text
     assert sum(piece.tokens for piece in pieces) <= stream.result.completion_tokens == 20
     assert stream.seed == stream.result.seed == 7
@@ -84,8 +85,8 @@ class Slow:
     def poll(self) -> Event | None:
         raise AssertionError
 
-    def fileno(self) -> int:
-        raise AssertionError
+    def watch(self, bell: Bell, key: int) -> None:
+        raise AssertionError(bell, key)
 
     def cancel(self) -> None:
         raise AssertionError

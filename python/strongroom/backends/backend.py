@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
+from strongroom._core import Bell
 from strongroom.messages import Message
 from strongroom.results import FinishReason, ModelInfo, Piece, Timings
 from strongroom.sampling import Sampling
 
-__all__ = ["Backend", "Began", "Embedded", "Event", "Finished", "Generation", "Published"]
+Priority = Literal["low", "normal", "high"]
+
+__all__ = ["Backend", "Began", "Embedded", "Event", "Finished", "Generation", "Priority", "Published"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,8 @@ class Generation(Protocol):
     def poll(self) -> Event | None:
         """Return what `next()` would, or None where it would wait."""
 
-    def fileno(self) -> int:
-        """Return a descriptor that is readable when `poll()` has something."""
+    def watch(self, bell: Bell, key: int) -> None:
+        """Have `bell` told, under `key`, of what comes after `poll()` returned None, or is there now."""
 
     def cancel(self) -> None:
         """Stop decoding at the next step."""
@@ -77,16 +80,22 @@ class Backend(Protocol):
         sampling: Sampling,
         timeout: str | float | None,
         *,
+        tenant: bytes | None,
+        priority: Priority,
         whole: bool,
     ) -> Generation:
         """Ask for a continuation of text, or for an answer to messages; returns at once.
 
         `timeout` None is the longest that the settings allow. A `whole` answer comes in one piece, at its
-        end, or in a few where it is long; any other as it is decoded.
+        end, or in a few where it is long; any other as it is decoded. `tenant`, 1 to 256 bytes, is whose it
+        is; of those that wait the ones of a higher `priority` go first.
         """
 
     def tokenize(self, text: str) -> list[int]:
         """Return the ids of plain text."""
+
+    def release(self) -> None:
+        """Let it start again, where what serves it died too often; nothing where it didn't."""
 
     def close(self) -> None:
         """End the requests and whatever serves them. Again is nothing."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from strongroom import _core
-from strongroom.backends.backend import Began, Embedded, Event, Finished, Published
+from strongroom.backends.backend import Began, Embedded, Event, Finished, Priority, Published
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
 from strongroom.models.evidence import Evidence
@@ -64,9 +64,9 @@ class LocalGeneration:
         update = self._stream.poll()
         return None if update is None else event_of(update)
 
-    def fileno(self) -> int:
-        """Return a descriptor that is readable when `poll()` has something."""
-        return self._stream.fileno()
+    def watch(self, bell: _core.Bell, key: int) -> None:
+        """Have `bell` told, under `key`, of what comes after `poll()` returned None, or is there now."""
+        self._stream.watch(bell, key)
 
     def cancel(self) -> None:
         """Stop decoding at the next step."""
@@ -117,6 +117,7 @@ class Local:
             load_timeout=settings.limits.load_timeout_seconds,
             request_timeout=self._timeout,
             concurrent_requests=settings.limits.concurrent_requests,
+            tenant_requests=settings.limits.tenant_requests,
             max_concurrent=4,
             batch_tokens=64,
             threads=None,
@@ -124,6 +125,7 @@ class Local:
             prefix_tenants=0,
             prefix_idle=600,
             erase=True,
+            separate=True,
             embeddings=None,
             context_length=settings.limits.context_length if context_length is None else context_length,
             chat_template=chat_template,
@@ -135,9 +137,10 @@ class Local:
         """Describe the model, and the worker that serves it now; or that served it, with its failure."""
         try:
             self._last = self._described()
+            failure = self._model.quarantine
         except StrongroomError as error:
-            return replace(self._last, failure=(error.code, error.message))
-        return self._last
+            failure = (error.code, error.message)
+        return replace(self._last, failure=failure)
 
     def _described(self) -> ModelInfo:
         """Ask the core."""
@@ -177,6 +180,8 @@ class Local:
         sampling: Sampling,
         timeout: str | float | None,
         *,
+        tenant: bytes | None,
+        priority: Priority,
         whole: bool,
     ) -> LocalGeneration:
         """Ask the worker; returns at once."""
@@ -196,14 +201,18 @@ class Local:
                 max_tokens=sampling.max_tokens,
                 timeout=self._seconds(timeout),
                 piece_interval=None if whole else self._piece_interval,
-                tenant=None,
-                priority="normal",
+                tenant=tenant,
+                priority=priority,
             )
         )
 
     def tokenize(self, text: str) -> list[int]:
         """Return the ids of plain text."""
         return self._model.tokenize(text)
+
+    def release(self) -> None:
+        """Let it start a worker again."""
+        self._model.release()
 
     def close(self) -> None:
         """End the worker."""

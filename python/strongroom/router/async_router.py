@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
+from strongroom.backends.backend import Priority
 from strongroom.messages import Prompt, plain_text
 from strongroom.models.listed import SignedManifest
 from strongroom.models.progress import Progress
 from strongroom.models.source import Checksum, Reference
 from strongroom.results import Completion, ModelInfo
+from strongroom.router.bells import Bells
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin
@@ -37,6 +39,7 @@ class AsyncRouter:
         self._settings = checked(settings)
         self._registry = Registry()
         self._store = store_of(self._settings)
+        self._bells = Bells()
 
     async def load(
         self,
@@ -86,6 +89,11 @@ class AsyncRouter:
         """Do what `Router.unload` does."""
         await asyncio.to_thread(self._registry.remove, name)
 
+    async def release(self, name: str) -> None:
+        """Do what `Router.release` does."""
+        _, backend = self._registry.get(name)
+        backend.release()
+
     async def models(self) -> list[ModelInfo]:
         """Do what `Router.models` does."""
         return [backend.info() for backend in self._registry.all()]
@@ -95,14 +103,24 @@ class AsyncRouter:
         prompt: Prompt,
         *,
         model: str | None = None,
+        tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
         """Do what `Router.chat` does; cancelled, it stops the decoding."""
         begun = begin(
-            self._registry, prompt, raw=False, model=model, timeout=timeout, options=sampling, whole=True
+            self._registry,
+            prompt,
+            raw=False,
+            model=model,
+            tenant=tenant,
+            priority=priority,
+            timeout=timeout,
+            options=sampling,
+            whole=True,
         )
-        async with AsyncStream(*begun) as stream:
+        async with AsyncStream(*begun, self._bells) as stream:
             return await stream.read()
 
     async def complete(
@@ -110,14 +128,24 @@ class AsyncRouter:
         prompt: str,
         *,
         model: str | None = None,
+        tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
         """Do what `Router.complete` does; cancelled, it stops the decoding."""
         begun = begin(
-            self._registry, prompt, raw=True, model=model, timeout=timeout, options=sampling, whole=True
+            self._registry,
+            prompt,
+            raw=True,
+            model=model,
+            tenant=tenant,
+            priority=priority,
+            timeout=timeout,
+            options=sampling,
+            whole=True,
         )
-        async with AsyncStream(*begun) as stream:
+        async with AsyncStream(*begun, self._bells) as stream:
             return await stream.read()
 
     def stream(
@@ -126,12 +154,23 @@ class AsyncRouter:
         *,
         raw: bool = False,
         model: str | None = None,
+        tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> AsyncStream:
         """Do what `Router.stream` does; the stream is read with `async for`."""
-        begun = begin(self._registry, prompt, raw=raw, model=model, timeout=timeout, options=sampling)
-        return AsyncStream(*begun)
+        begun = begin(
+            self._registry,
+            prompt,
+            raw=raw,
+            model=model,
+            tenant=tenant,
+            priority=priority,
+            timeout=timeout,
+            options=sampling,
+        )
+        return AsyncStream(*begun, self._bells)
 
     async def tokenize(self, text: str, *, model: str | None = None) -> list[int]:
         """Do what `Router.tokenize` does."""
@@ -141,6 +180,7 @@ class AsyncRouter:
     async def close(self) -> None:
         """Do what `Router.close` does."""
         await asyncio.to_thread(self._registry.close)
+        self._bells.close()
 
     async def __aenter__(self) -> Self:
         """Close it in the end."""

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from strongroom.backends.backend import Generation
+from strongroom.backends.backend import Generation, Priority
 from strongroom.messages import conversation, plain_text
+from strongroom.router.claim import checked_priority, checked_tenant
 from strongroom.router.registry import Registry
 from strongroom.sampling import Sampling, SamplingOptions
 
@@ -24,6 +25,8 @@ def begin(
     *,
     raw: bool,
     model: str | None,
+    tenant: str | bytes | None,
+    priority: Priority,
     timeout: str | float | None,
     options: SamplingOptions,
     whole: bool = False,
@@ -34,6 +37,11 @@ def begin(
     end.
     """
     name, backend = registry.get(model)
+    whose, urgency = checked_tenant(tenant), checked_priority(priority)
     sampling = Sampling.of(options)
     checked = plain_text(prompt) if raw else conversation(prompt)
-    return Begun(backend.generate(checked, sampling, timeout, whole=whole), name, sampling.seed)
+    return Begun(
+        backend.generate(checked, sampling, timeout, tenant=whose, priority=urgency, whole=whole),
+        name,
+        sampling.seed,
+    )

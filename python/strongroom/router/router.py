@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
+from strongroom.backends.backend import Priority
 from strongroom.messages import Prompt, plain_text
 from strongroom.models.listed import SignedManifest
 from strongroom.models.progress import Progress
@@ -94,6 +95,18 @@ class Router:
         """
         self._registry.remove(name)
 
+    def release(self, name: str) -> None:
+        """Let a quarantined model start a worker again, which the next requests wait for.
+
+        A model is quarantined once its workers died three times in a row without an answer in between,
+        whoever killed them: `models()` shows it as its failure, and every request raises WorkerError
+        (`worker.quarantined`). For a model that isn't, this is nothing.
+
+        Raises RequestError, RouterError.
+        """
+        _, backend = self._registry.get(name)
+        backend.release()
+
     def models(self) -> list[ModelInfo]:
         """Describe every loaded model, its worker, and the sandbox that the worker is in.
 
@@ -106,17 +119,29 @@ class Router:
         prompt: Prompt,
         *,
         model: str | None = None,
+        tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
         """Answer a conversation, or the one thing that a user says.
 
+        `tenant` is whose request it is, 1 to 256 bytes, or text of as many in UTF-8; None is nobody's. Of the
+        requests that wait those of a higher `priority`, "low", "normal" or "high", go first.
         `timeout` is in seconds, or as "30s"; at most, and by default, the settings'.
 
         Raises PromptError, TemplateError, OptionError, RequestError, WorkerError, RouterError.
         """
         begun = begin(
-            self._registry, prompt, raw=False, model=model, timeout=timeout, options=sampling, whole=True
+            self._registry,
+            prompt,
+            raw=False,
+            model=model,
+            tenant=tenant,
+            priority=priority,
+            timeout=timeout,
+            options=sampling,
+            whole=True,
         )
         with Stream(*begun) as stream:
             return stream.read()
@@ -126,6 +151,8 @@ class Router:
         prompt: str,
         *,
         model: str | None = None,
+        tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Completion:
@@ -134,7 +161,15 @@ class Router:
         Raises PromptError, OptionError, RequestError, WorkerError, RouterError.
         """
         begun = begin(
-            self._registry, prompt, raw=True, model=model, timeout=timeout, options=sampling, whole=True
+            self._registry,
+            prompt,
+            raw=True,
+            model=model,
+            tenant=tenant,
+            priority=priority,
+            timeout=timeout,
+            options=sampling,
+            whole=True,
         )
         with Stream(*begun) as stream:
             return stream.read()
@@ -145,6 +180,8 @@ class Router:
         *,
         raw: bool = False,
         model: str | None = None,
+        tenant: str | bytes | None = None,
+        priority: Priority = "normal",
         timeout: str | float | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Stream:
@@ -152,7 +189,16 @@ class Router:
 
         Raises OptionError, PromptError, RequestError, RouterError; the stream raises the rest.
         """
-        begun = begin(self._registry, prompt, raw=raw, model=model, timeout=timeout, options=sampling)
+        begun = begin(
+            self._registry,
+            prompt,
+            raw=raw,
+            model=model,
+            tenant=tenant,
+            priority=priority,
+            timeout=timeout,
+            options=sampling,
+        )
         return Stream(*begun)
 
     def tokenize(self, text: str, *, model: str | None = None) -> list[int]:

@@ -8,6 +8,7 @@ from strongroom.backends.backend import Event, Generation
 from strongroom.errors import RequestError
 from strongroom.results import Completion, Piece
 from strongroom.router.answer import Answer
+from strongroom.router.bells import Bells, Watch
 
 __all__ = ["AsyncStream", "Stream"]
 
@@ -109,8 +110,16 @@ class AsyncStream(BaseStream):
     """An asynchronous iterator over the pieces of an answer; `result` is the whole of it afterwards.
 
     Closing it, dropping it, cancelling the task that waits for it, or leaving its `async with` block
-    stops decoding at the next step. No thread waits for it: the event loop watches a descriptor.
+    stops decoding at the next step. No thread waits for it: the event loop watches one descriptor for all
+    streams of the AsyncRouter, and is woken once for all that got something together.
     """
+
+    def __init__(self, generation: Generation, model: str, seed: int, bells: Bells) -> None:
+        """Read `generation`, woken by `bells`."""
+        super().__init__(generation, model, seed)
+        self._bells = bells
+        self._watch: Watch | None = None
+        self._key = 0
 
     def __aiter__(self) -> Self:
         """Iterate."""
@@ -123,7 +132,7 @@ class AsyncStream(BaseStream):
             while (generation := self._generation) is not None:
                 event = generation.poll()
                 if event is None:
-                    await readable(generation.fileno())
+                    await self._news(generation)
                 elif (piece := self._take(event)) is not None:
                     return piece
         except BaseException:  # cancellation too; a traceback would keep the request alive
@@ -132,6 +141,16 @@ class AsyncStream(BaseStream):
         finally:
             self._reading.release()
         raise StopAsyncIteration
+
+    async def _news(self, generation: Generation) -> None:
+        """Wait until there may be something."""
+        loop = asyncio.get_running_loop()
+        watch = self._watch
+        if watch is None or not watch.is_of(loop):
+            watch = self._bells.of(loop)
+            self._key = watch.add(generation)
+            self._watch = watch
+        await watch.wait(self._key, loop)
 
     async def read(self) -> Completion:
         """Read to the end; return the result."""
@@ -152,22 +171,3 @@ class AsyncStream(BaseStream):
     ) -> None:
         """Close it."""
         await self.close()
-
-
-async def readable(descriptor: int) -> None:
-    """Wait until a descriptor is readable."""
-    from asyncio import get_running_loop  # noqa: PLC0415 - a loop runs, so it is there; a Router needs none
-
-    loop = get_running_loop()
-    waiter = loop.create_future()
-
-    def wake() -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    loop.add_reader(descriptor, wake)
-    try:
-        await waiter
-    finally:
-        # The descriptor stays readable until it is polled: watching it meanwhile would spin the loop.
-        loop.remove_reader(descriptor)

@@ -26,6 +26,8 @@ pub struct Config {
     pub task: Task,
     /// Requests that are held at once, the decoding ones included; at least 1.
     pub concurrent_requests: u32,
+    /// Of these, for one tenant; `None` is as many.
+    pub tenant_requests: Option<u32>,
     /// Sequences that are decoded at once; 1 to 128.
     pub max_concurrent: u32,
     /// Tokens that one step reads at most; at least 1.
@@ -36,6 +38,9 @@ pub struct Config {
     pub prefix_cache: PrefixCache,
     /// Overwrite what an ended request left. Only switched off to measure what it costs.
     pub erase: bool,
+    /// Keep tenants apart. Switched off, all requests are taken for one tenant's; only to measure what
+    /// it costs.
+    pub separate: bool,
     /// Of one request, in tokens; `None` is min(trained, 4096).
     pub context_length: Option<u32>,
     /// The operator's chat template, instead of the one in the file.
@@ -56,6 +61,7 @@ impl Config {
             request_timeout: Duration::from_secs(30),
             task: Task::Generate,
             concurrent_requests: 64,
+            tenant_requests: None,
             max_concurrent: 4,
             batch_tokens: 64,
             threads: None,
@@ -65,6 +71,7 @@ impl Config {
                 idle_seconds: 600,
             },
             erase: true,
+            separate: true,
             context_length: None,
             chat_template: None,
             grace: Duration::from_secs(5),

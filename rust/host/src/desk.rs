@@ -4,16 +4,18 @@ use std::{
     io,
     ops::Deref,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use rustix::event::{EventfdFlags, eventfd};
-use strongroom_protocol::{Order, Ready};
+use strongroom_protocol::{Order, Ready, Tenant};
 
 use crate::{
     HostError,
-    slot::{End, Place, Slot},
+    bell::Due,
+    places::Places,
+    slot::{End, Slot},
 };
 
 /// A request on its way to a worker.
@@ -53,9 +55,9 @@ pub(crate) struct Desk {
     changed: Condvar,
     /// Readable when the supervisor should look.
     wake: OwnedFd,
-    generating: Arc<AtomicU32>,
-    tokenizing: Arc<AtomicU32>,
-    limit: u32,
+    generating: Arc<Places>,
+    tokenizing: Arc<Places>,
+    due: Arc<Due>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,8 @@ struct State {
     life: Option<Life>,
     restarts: u64,
     over: Option<HostError>,
+    /// Why no worker is started until the operator allows it.
+    quarantine: Option<HostError>,
 }
 
 /// A worker that became ready.
@@ -102,29 +106,30 @@ impl Job {
 }
 
 impl Desk {
-    /// With `limit` places for each kind of request.
-    pub(crate) fn new(limit: u32) -> io::Result<Self> {
+    /// With `limit` places for each kind of request, and `tenant_limit` for the answers to one tenant.
+    pub(crate) fn new(limit: u32, tenant_limit: Option<u32>) -> io::Result<Self> {
         Ok(Self {
             state: Mutex::default(),
             changed: Condvar::new(),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-            generating: Arc::default(),
-            tokenizing: Arc::default(),
-            limit,
+            generating: Places::new(limit, tenant_limit),
+            tokenizing: Places::new(limit, None),
+            due: Arc::default(),
         })
     }
 
     /// Hands a request in; `order` is made with its number. Never waits.
     ///
     /// # Errors
-    /// [`HostError::Busy`], or why the model is over.
+    /// [`HostError::Busy`], [`HostError::TenantBusy`], or why the model is over or quarantined.
     pub(crate) fn submit(
         &self,
         kind: Kind,
+        tenant: Option<Tenant>,
         timeout: Duration,
         order: impl FnOnce(u64) -> Order,
     ) -> Result<Arc<Slot>, HostError> {
-        let taken = match kind {
+        let places = match kind {
             Kind::Generate => &self.generating,
             Kind::Tokenize => &self.tokenizing,
         };
@@ -140,9 +145,13 @@ impl Desk {
         if state.closing {
             return Err(HostError::Unloaded);
         }
-        let place = Place::take(taken, self.limit).ok_or(HostError::Busy { limit: self.limit })?;
+        if let Some(error) = &state.quarantine {
+            return Err(error.clone());
+        }
+        let place = places.take(tenant)?;
         state.next += 1;
-        let slot = Arc::new(Slot::new(state.next, arrived, deadline, place));
+        let due = Arc::clone(&self.due);
+        let slot = Arc::new(Slot::new(state.next, arrived, deadline, Some(place), due));
         let order = order(slot.id);
         state.arrivals.push(Job {
             ticket: Ticket(Arc::clone(&slot)),
@@ -153,6 +162,24 @@ impl Desk {
         drop(state);
         self.ring();
         Ok(slot)
+    }
+
+    /// The supervisor's: a request of its own, that takes nobody's place and has no reader.
+    pub(crate) fn own(&self, timeout: Duration, order: impl FnOnce(u64) -> Order) -> Option<Job> {
+        let arrived = Instant::now();
+        let deadline = arrived.checked_add(timeout)?;
+        let mut state = self.lock();
+        state.next += 1;
+        let id = state.next;
+        drop(state);
+        let slot = Slot::new(id, arrived, deadline, None, Arc::clone(&self.due));
+        slot.abandon();
+        Some(Job {
+            ticket: Ticket(Arc::new(slot)),
+            order: order(id),
+            lost: 0,
+            strikes: 0,
+        })
     }
 
     /// Asks the supervisor to stop a request.
@@ -222,13 +249,46 @@ impl Desk {
     pub(crate) fn over(&self, error: &HostError) {
         let mut state = self.lock();
         state.over.get_or_insert_with(|| error.clone());
+        self.changed.notify_all();
+        Self::refuse(state, error);
+    }
+
+    /// The supervisor's: the same until [`release`](Self::release).
+    pub(crate) fn quarantine(&self, error: &HostError) {
+        let mut state = self.lock();
+        state.quarantine = Some(error.clone());
+        Self::refuse(state, error);
+    }
+
+    fn refuse(mut state: MutexGuard<'_, State>, error: &HostError) {
         let arrivals = std::mem::take(&mut state.arrivals);
         state.cancels.clear();
-        self.changed.notify_all();
         drop(state);
         for job in arrivals {
             job.ticket.end(End::Failed(error.clone()));
         }
+    }
+
+    /// Takes requests again; asks the supervisor for a worker, if there is none for good reason.
+    pub(crate) fn release(&self) -> Result<(), HostError> {
+        let mut state = self.lock();
+        if let Some(error) = &state.over {
+            return Err(error.clone());
+        }
+        state.quarantine = None;
+        drop(state);
+        self.ring();
+        Ok(())
+    }
+
+    /// Why no worker is started, if none is.
+    pub(crate) fn quarantined(&self) -> Option<HostError> {
+        self.lock().quarantine.clone()
+    }
+
+    /// The supervisor's, before it sleeps: wakes the readers of what it has handed out.
+    pub(crate) fn ring_bells(&self) {
+        self.due.ring();
     }
 
     /// Readable when [`news`](Self::news) has something.

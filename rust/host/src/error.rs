@@ -17,6 +17,7 @@ pub const CODES: &[&str] = &[
     "prompt.too_long",
     "request.busy",
     "request.deadline",
+    "request.tenant_busy",
     "request.unloaded",
     "router.forked",
     "sandbox.unavailable",
@@ -28,6 +29,7 @@ pub const CODES: &[&str] = &[
     "worker.out_of_memory",
     "worker.over_time",
     "worker.protocol",
+    "worker.quarantined",
     "worker.violation",
 ];
 
@@ -81,6 +83,22 @@ pub enum HostError {
         /// What it was doing.
         stage: Stage,
     },
+    /// The model's workers died one after the other.
+    #[error("the model is quarantined: its workers died in a row without an answer ({deaths})")]
+    Quarantined {
+        /// Each in its own words.
+        deaths: String,
+    },
+    /// There is no memory for the secret that tenants are known by.
+    #[error("{message}")]
+    Memory {
+        /// The arena's own code.
+        code: &'static str,
+        /// The arena's own words.
+        message: String,
+        /// The arena's own advice.
+        next_step: &'static str,
+    },
     /// More text than a worker is ever sent.
     #[error("the text has {bytes} bytes, over the bound of {bound}")]
     TextTooLong {
@@ -98,9 +116,15 @@ pub enum HostError {
         reason: String,
     },
     /// As many requests are held as the settings allow.
-    #[error("{limit} requests are already held")]
+    #[error("the model holds {limit} requests, as many as concurrent_requests allows")]
     Busy {
         /// `concurrent_requests`.
+        limit: u32,
+    },
+    /// As many of one tenant's requests are held as the settings allow.
+    #[error("the tenant has {limit} requests with the model, as many as tenant_requests allows")]
+    TenantBusy {
+        /// `tenant_requests`.
         limit: u32,
     },
     /// The deadline passed before a worker took the request.
@@ -136,11 +160,19 @@ impl HostError {
         })
     }
 
+    /// What a model is quarantined for.
+    pub(crate) fn quarantined(deaths: &[Self]) -> Self {
+        let deaths: Vec<_> = deaths.iter().map(Self::to_string).collect();
+        Self::Quarantined {
+            deaths: deaths.join("; "),
+        }
+    }
+
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotStarted { .. } | Self::Exhausted { .. } => "worker.not_started",
-            Self::Isolation { code, .. } => code,
+            Self::Isolation { code, .. } | Self::Memory { code, .. } => code,
             Self::Layer(_) => "sandbox.unavailable",
             Self::LoadTimeout { .. } => "load.timeout",
             Self::LoadCancelled => "load.cancelled",
@@ -149,6 +181,8 @@ impl HostError {
             Self::TextTooLong { .. } => "prompt.too_long",
             Self::Option { .. } => "option.out_of_range",
             Self::Busy { .. } => "request.busy",
+            Self::TenantBusy { .. } => "request.tenant_busy",
+            Self::Quarantined { .. } => "worker.quarantined",
             Self::Deadline => "request.deadline",
             Self::Unloaded => "request.unloaded",
             Self::Forked => "router.forked",
@@ -171,7 +205,14 @@ impl HostError {
             Self::Worker { death, .. } => death.next_step(),
             Self::TextTooLong { .. } => "shorten the text",
             Self::Option { .. } => "see the option's documented range",
-            Self::Busy { .. } => "try again later, or raise concurrent_requests",
+            Self::Busy { .. } => "wait and try again, or raise concurrent_requests",
+            Self::TenantBusy { .. } => {
+                "wait until one of them has ended and try again, or raise tenant_requests"
+            }
+            Self::Quarantined { .. } => {
+                "find out what kills it, then let it start again with router.release(name)"
+            }
+            Self::Memory { next_step, .. } => next_step,
             Self::Deadline => "raise timeout, or send fewer requests at once",
             Self::LoadCancelled | Self::Unloaded => "load the model again",
             Self::Forked => "make a Router of its own in each process, after the fork",
@@ -314,6 +355,8 @@ mod tests {
                 reason: "too long".to_owned(),
             },
             HostError::Busy { limit: 1 },
+            HostError::TenantBusy { limit: 1 },
+            HostError::quarantined(&[HostError::LoadCancelled]),
             HostError::Deadline,
             HostError::Unloaded,
             HostError::Forked,
@@ -352,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_worker_and_the_sandbox_say_keeps_its_code() {
+    fn what_the_worker_the_sandbox_and_the_arena_say_keeps_its_code() {
         for &code in FaultCode::ALL {
             let error = HostError::Refused(Fault::new(code, "detail"));
             assert_eq!(error.code(), code.as_str());
@@ -366,5 +409,12 @@ mod tests {
         };
         assert_eq!(error.code(), "sandbox.swap_present");
         assert_eq!(error.next_step(), "swapoff");
+        let error = HostError::Memory {
+            code: "memory.refused",
+            message: "can't map".to_owned(),
+            next_step: "raise the limit",
+        };
+        assert_eq!(error.code(), "memory.refused");
+        assert_eq!(error.next_step(), "raise the limit");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use strongroom_protocol::{Embedded, Event, FinishReason, Finished, Order, Ready};
+use strongroom_protocol::{Embedded, Event, FinishReason, Finished, Order, Publish, Ready};
 
 use crate::{
     HostError, Update,
@@ -52,6 +52,7 @@ enum Expects {
     },
     Prefix {
         context: u32,
+        order: Publish,
     },
 }
 
@@ -59,7 +60,10 @@ enum Expects {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     More,
+    /// It has ended.
     Over,
+    /// It has ended, and had been decoded for.
+    Answered,
 }
 
 /// The request that `event` is about.
@@ -99,8 +103,9 @@ impl Flight {
                 texts: order.texts.len(),
                 dimensions: ready.dimensions as usize,
             },
-            Order::Publish(_) => Expects::Prefix {
+            Order::Publish(order) => Expects::Prefix {
                 context: ready.context_length,
+                order: (**order).clone(),
             },
             // No job is one of these; nothing is expected.
             Order::Start(_) | Order::Cancel { .. } => Expects::Ids {
@@ -150,11 +155,11 @@ impl Flight {
     }
 
     fn began(&mut self, prompt_tokens: u32, cached_tokens: u32) -> Result<Progress, Rule> {
-        let most = match self.expects {
+        let most = match &self.expects {
             Expects::Ids { .. } => return Err("Began for a Tokenize"),
-            Expects::Answer { context, .. } | Expects::Prefix { context } => context,
+            Expects::Answer { context, .. } | Expects::Prefix { context, .. } => *context,
             Expects::Vectors { context, texts, .. } => {
-                context.saturating_mul(u32::try_from(texts).unwrap_or(u32::MAX))
+                context.saturating_mul(u32::try_from(*texts).unwrap_or(u32::MAX))
             }
         };
         if self.began_at.is_some() {
@@ -192,16 +197,15 @@ impl Flight {
         if !numbers.iter().all(finite) {
             return Err("a vector with a number that is none");
         }
-        self.ticket.push(Update::Embedded {
+        self.ticket.finish(Update::Embedded {
             tokens: embedded.tokens,
             rows: embedded.rows,
         });
-        self.ticket.end(End::Finished);
-        Ok(Progress::Over)
+        Ok(Progress::Answered)
     }
 
     fn published(&mut self, tokens: u32) -> Result<Progress, Rule> {
-        let Expects::Prefix { context } = self.expects else {
+        let Expects::Prefix { context, .. } = self.expects else {
             return Err("Published for what is no Publish");
         };
         if self.began_at.is_none() {
@@ -210,9 +214,8 @@ impl Flight {
         if tokens > context {
             return Err("a prefix over the context");
         }
-        self.ticket.push(Update::Published { tokens });
-        self.ticket.end(End::Finished);
-        Ok(Progress::Over)
+        self.ticket.finish(Update::Published { tokens });
+        Ok(Progress::Answered)
     }
 
     fn piece(&mut self, more: String, decoded: u32) -> Result<Progress, Rule> {
@@ -269,8 +272,13 @@ impl Flight {
         let left_queue = self.began_at.unwrap_or_else(Instant::now);
         let queued = left_queue.saturating_duration_since(self.ticket.arrived);
         finished.queue_micros = u64::try_from(queued.as_micros()).unwrap_or(u64::MAX);
-        self.ticket.finish(finished);
-        Ok(Progress::Over)
+        let decoded = finished.completion_tokens > 0 || finished.reason != FinishReason::Cancelled;
+        self.ticket.finish(Update::Finished(finished));
+        Ok(if decoded {
+            Progress::Answered
+        } else {
+            Progress::Over
+        })
     }
 
     fn tokens(&mut self, ids: Vec<u32>) -> Result<Progress, Rule> {
@@ -285,6 +293,14 @@ impl Flight {
         }
         self.ticket.end(End::Tokens(ids));
         Ok(Progress::Over)
+    }
+
+    /// The prefix that was read for everyone.
+    pub(crate) fn into_public(self) -> Option<Publish> {
+        match self.expects {
+            Expects::Prefix { order, .. } => Some(order),
+            _ => None,
+        }
     }
 
     /// From here on the request fails with its worker.

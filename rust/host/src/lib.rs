@@ -5,6 +5,7 @@
 //! to the rules of the protocol's `SPEC.md`, and a worker that breaks one is killed and replaced.
 #![forbid(unsafe_code)]
 
+mod bell;
 mod config;
 mod connection;
 mod cores;
@@ -14,19 +15,24 @@ mod error;
 mod flight;
 mod isolation;
 mod model;
+mod places;
 mod printable;
 mod process;
+mod record;
 mod rehearsal;
 mod session;
 mod slot;
 mod stream;
 mod supervisor;
+mod tenant;
 mod update;
 mod waiting;
 
+pub use bell::Bell;
 pub use config::{Config, executable};
 pub use error::{CODES, Death, HostError, Stage};
 pub use model::Model;
 pub use rehearsal::rehearse;
 pub use stream::Stream;
+pub use tenant::TenantName;
 pub use update::Update;

@@ -10,15 +10,16 @@ use std::{
 
 use strongroom_memory::Image;
 use strongroom_protocol::{
-    Embed, Generate, MAX_SEQUENCES, MAX_TEXT, Order, Prompt, Publish, Ready, Report,
+    Embed, Generate, MAX_SEQUENCES, MAX_TEXT, Order, Prompt, Publish, Ready, Report, Tenant,
 };
 
 use crate::{
-    Config, HostError, Stream,
+    Config, HostError, Stream, TenantName,
     desk::{Desk, Kind, Life},
     isolation,
     slot::{End, Taken},
     supervisor::Supervisor,
+    tenant::Served,
 };
 
 /// How often the caller of [`Model::start_while`] is asked whether to go on.
@@ -32,9 +33,14 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 pub struct Model {
     creator: u32,
     desk: Arc<Desk>,
+    served: Served,
+    separate: bool,
     request_timeout: Duration,
     supervisor: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// Who all are taken for where tenants aren't kept apart.
+const EVERYBODY: Tenant = Tenant([0; 32]);
 
 impl Model {
     /// Starts a worker and waits until it is ready.
@@ -69,14 +75,22 @@ impl Model {
         if config.batch_tokens == 0 {
             return Err(option("batch_tokens", "must be at least 1"));
         }
+        if config.tenant_requests == Some(0) {
+            return Err(option("tenant_requests", "must be at least 1"));
+        }
         if config.cores == 0 {
             return Err(option("cores", "must be at least 1"));
         }
         let machine = isolation::machine(config.isolation)?;
         let executable = config.executable.clone();
         let not_started = |error: std::io::Error| HostError::not_started(&executable, &error);
-        let desk = Arc::new(Desk::new(config.concurrent_requests).map_err(not_started)?);
-        let request_timeout = config.request_timeout;
+        let desk = Desk::new(config.concurrent_requests, config.tenant_requests);
+        let desk = Arc::new(desk.map_err(not_started)?);
+        let served = Served {
+            digest: image.digest().to_string(),
+            chat_template: config.chat_template.clone(),
+        };
+        let (request_timeout, separate) = (config.request_timeout, config.separate);
         let supervisor = Supervisor::new(Arc::clone(&desk), image.clone(), config, &machine);
         let thread = thread::Builder::new()
             .name("strongroom-host".to_owned())
@@ -85,6 +99,8 @@ impl Model {
         let model = Self {
             creator: process::id(),
             desk,
+            served,
+            separate,
             request_timeout,
             supervisor: Mutex::new(Some(thread)),
         };
@@ -130,51 +146,111 @@ impl Model {
         Ok(self.life()?.1)
     }
 
-    /// Asks for an answer; never waits. The order's `request` is chosen here.
+    /// Why no worker is started and every request refused, until [`release`](Self::release).
+    ///
+    /// # Errors
+    /// [`HostError::Forked`].
+    pub fn quarantined(&self) -> Result<Option<HostError>, HostError> {
+        self.same_process()?;
+        Ok(self.desk.quarantined())
+    }
+
+    /// Lets a quarantined model start a worker again; nothing where it isn't quarantined.
+    ///
+    /// # Errors
+    /// [`HostError::Forked`], or why the model is over.
+    pub fn release(&self) -> Result<(), HostError> {
+        self.same_process()?;
+        self.desk.release()
+    }
+
+    /// Asks for an answer, for nobody in particular; never waits. The order's `request` is chosen here.
     ///
     /// # Errors
     /// [`HostError::TextTooLong`], [`HostError::Option`] for a timeout of nothing or over
-    /// `request_timeout`, [`HostError::Busy`], or why the model is over. What the worker refuses
-    /// comes as the stream's end.
-    pub fn generate(&self, mut order: Generate) -> Result<Stream, HostError> {
-        self.same_process()?;
-        check_length(text_of(&order.prompt))?;
-        let timeout = self.checked_timeout(order.timeout_ms)?;
-        let slot = self.desk.submit(Kind::Generate, timeout, |request| {
-            order.request = request;
-            Order::Generate(Box::new(order))
-        })?;
-        Ok(Stream::new(self.creator, slot, Arc::clone(&self.desk)))
+    /// `request_timeout`, [`HostError::Busy`], or why the model is over or quarantined. What the worker
+    /// refuses comes as the stream's end.
+    pub fn generate(&self, order: Generate) -> Result<Stream, HostError> {
+        self.generate_for(None, order)
     }
 
-    /// Asks for the vectors of some texts; never waits. The order's `request` is chosen here.
+    /// The same for a tenant; the order's `tenant` is chosen here.
     ///
     /// # Errors
-    /// As [`generate`](Self::generate).
-    pub fn embed(&self, mut order: Embed) -> Result<Stream, HostError> {
-        self.same_process()?;
-        check_length(order.texts.iter().map(|text| text.0.len()).sum())?;
-        let timeout = self.checked_timeout(order.timeout_ms)?;
-        let slot = self.desk.submit(Kind::Generate, timeout, |request| {
+    /// Also [`HostError::TenantBusy`] and [`HostError::Memory`].
+    pub fn generate_for(
+        &self,
+        tenant: Option<&TenantName>,
+        mut order: Generate,
+    ) -> Result<Stream, HostError> {
+        let (bytes, timeout) = (text_of(&order.prompt), order.timeout_ms);
+        self.ask(tenant, bytes, timeout, |request, tenant| {
             order.request = request;
-            Order::Embed(Box::new(order))
-        })?;
-        Ok(Stream::new(self.creator, slot, Arc::clone(&self.desk)))
+            order.tenant = tenant;
+            Order::Generate(Box::new(order))
+        })
     }
 
-    /// Asks for a prefix that every tenant may begin with; never waits. The order's `request` is chosen
+    /// Asks for the vectors of some texts; never waits. The order's `request` and `tenant` are chosen
     /// here.
+    ///
+    /// # Errors
+    /// As [`generate_for`](Self::generate_for).
+    pub fn embed(
+        &self,
+        tenant: Option<&TenantName>,
+        mut order: Embed,
+    ) -> Result<Stream, HostError> {
+        let bytes = order.texts.iter().map(|text| text.0.len()).sum();
+        self.ask(tenant, bytes, order.timeout_ms, |request, tenant| {
+            order.request = request;
+            order.tenant = tenant;
+            Order::Embed(Box::new(order))
+        })
+    }
+
+    /// Asks for a prefix that every tenant may begin with; never waits. A worker that takes this one's
+    /// place reads it again. The order's `request` is chosen here.
     ///
     /// # Errors
     /// As [`generate`](Self::generate).
     pub fn publish(&self, mut order: Publish) -> Result<Stream, HostError> {
-        self.same_process()?;
-        check_length(text_of(&order.prompt))?;
-        let timeout = self.checked_timeout(order.timeout_ms)?;
-        let slot = self.desk.submit(Kind::Generate, timeout, |request| {
+        let (bytes, timeout) = (text_of(&order.prompt), order.timeout_ms);
+        self.ask(None, bytes, timeout, |request, _| {
             order.request = request;
             Order::Publish(Box::new(order))
-        })?;
+        })
+    }
+
+    fn ask(
+        &self,
+        tenant: Option<&TenantName>,
+        bytes: usize,
+        timeout_ms: u64,
+        order: impl FnOnce(u64, Option<Tenant>) -> Order,
+    ) -> Result<Stream, HostError> {
+        self.same_process()?;
+        check_length(bytes)?;
+        let timeout = Duration::from_millis(timeout_ms);
+        if timeout.is_zero() || timeout > self.request_timeout {
+            return Err(HostError::Option {
+                option: "timeout",
+                reason: format!("must be above 0 and at most {:?}", self.request_timeout),
+            });
+        }
+        let tenant = tenant
+            .map(|tenant| self.served.key_of(tenant))
+            .transpose()?;
+        let known = if self.separate {
+            tenant
+        } else {
+            Some(EVERYBODY)
+        };
+        let slot = self
+            .desk
+            .submit(Kind::Generate, tenant, timeout, |request| {
+                order(request, known)
+            })?;
         Ok(Stream::new(self.creator, slot, Arc::clone(&self.desk)))
     }
 
@@ -187,7 +263,7 @@ impl Model {
         check_length(text.len())?;
         let slot = self
             .desk
-            .submit(Kind::Tokenize, self.request_timeout, |request| {
+            .submit(Kind::Tokenize, None, self.request_timeout, |request| {
                 Order::Tokenize {
                     request,
                     text: text.into(),
@@ -220,17 +296,6 @@ impl Model {
             let _ = thread.join();
         }
         Ok(())
-    }
-
-    fn checked_timeout(&self, milliseconds: u64) -> Result<Duration, HostError> {
-        let timeout = Duration::from_millis(milliseconds);
-        if timeout.is_zero() || timeout > self.request_timeout {
-            return Err(HostError::Option {
-                option: "timeout",
-                reason: format!("must be above 0 and at most {:?}", self.request_timeout),
-            });
-        }
-        Ok(timeout)
     }
 
     fn life(&self) -> Result<(Life, u64), HostError> {
@@ -311,15 +376,21 @@ mod tests {
     /// are not there to let go of a lock.
     #[test]
     fn after_a_fork_every_call_fails_and_touches_no_lock() {
-        let desk = Arc::new(Desk::new(1).unwrap());
+        let desk = Arc::new(Desk::new(1, None).unwrap());
+        let bell = Arc::new(crate::Bell::new().unwrap());
         let model = Model {
             creator: process::id() + 1,
             desk: Arc::clone(&desk),
+            served: Served {
+                digest: String::new(),
+                chat_template: None,
+            },
+            separate: true,
             request_timeout: Duration::from_secs(1),
             supervisor: Mutex::new(None),
         };
         let slot = desk
-            .submit(Kind::Generate, Duration::from_secs(1), |request| {
+            .submit(Kind::Generate, None, Duration::from_secs(1), |request| {
                 Order::Cancel { request }
             })
             .unwrap();
@@ -330,12 +401,14 @@ mod tests {
             assert_eq!(model.pid(), Err(HostError::Forked));
             assert_eq!(model.restarts(), Err(HostError::Forked));
             assert_eq!(model.generate(order()).unwrap_err(), HostError::Forked);
+            assert_eq!(model.release(), Err(HostError::Forked));
+            assert_eq!(model.quarantined(), Err(HostError::Forked));
             assert_eq!(model.tokenize(""), Err(HostError::Forked));
             assert_eq!(model.close(), Err(HostError::Forked));
             assert_eq!(stream.next(None), Err(HostError::Forked));
             assert_eq!(stream.poll(), Err(HostError::Forked));
             assert_eq!(stream.cancel(), Err(HostError::Forked));
-            assert!(stream.wake_fd().is_err());
+            assert_eq!(stream.watch(bell, 1), Err(HostError::Forked));
             // Neither would return if it waited for the lock that is held here.
             drop(stream);
             drop(model);

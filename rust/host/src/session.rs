@@ -60,7 +60,7 @@ pub(crate) struct Session<'a> {
     stage: Stage,
     ready: Option<Ready>,
     flights: BTreeMap<u64, Flight>,
-    served: bool,
+    answered: bool,
 }
 
 /// How a life ended.
@@ -73,8 +73,8 @@ pub(crate) enum Ending {
         error: HostError,
         /// It had become ready.
         was_ready: bool,
-        /// It had brought a request to its end.
-        served: bool,
+        /// It had brought an answer to its end.
+        answered: bool,
     },
 }
 
@@ -122,7 +122,7 @@ impl<'a> Session<'a> {
             stage: Stage::Locking,
             ready: None,
             flights: BTreeMap::new(),
-            served: false,
+            answered: false,
         })
     }
 
@@ -150,7 +150,7 @@ impl<'a> Session<'a> {
         Ending::Died {
             error,
             was_ready: self.ready.is_some(),
-            served: self.served,
+            answered: self.answered,
         }
     }
 
@@ -198,6 +198,8 @@ impl<'a> Session<'a> {
         self.dispatch(Kind::Generate);
         self.dispatch(Kind::Tokenize);
         self.connection.flush();
+        // For what was cancelled or came too late.
+        self.waiting.desk.ring_bells();
         let woken = self.poll()?;
         if woken.log {
             self.process.drain_log();
@@ -323,13 +325,20 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Reads once, and takes every event that is whole; says whether anything came.
+    /// Reads once, and takes every event that is whole; says whether anything came. Readers are woken
+    /// when all of them are taken.
     fn receive(&mut self) -> Result<bool, Fall> {
         let came = self.connection.receive();
+        let taken = self.take_events();
+        self.waiting.desk.ring_bells();
+        taken.map(|()| came)
+    }
+
+    fn take_events(&mut self) -> Result<(), Fall> {
         loop {
             match self.connection.event() {
                 Ok(Some(event)) => self.handle(event)?,
-                Ok(None) => return Ok(came),
+                Ok(None) => return Ok(()),
                 Err(_) => return Err(self.broken("a frame that can't be decoded")),
             }
         }
@@ -342,9 +351,13 @@ impl<'a> Session<'a> {
             };
             return match flight.accept(event) {
                 Ok(Progress::More) => Ok(()),
-                Ok(Progress::Over) => {
-                    self.flights.remove(&request);
-                    self.served = true;
+                Ok(over) => {
+                    let answered = over == Progress::Answered;
+                    self.answered |= answered;
+                    let flight = self.flights.remove(&request);
+                    if answered && let Some(order) = flight.and_then(Flight::into_public) {
+                        self.waiting.keep_public(order);
+                    }
                     Ok(())
                 }
                 Err(rule) => {
@@ -392,6 +405,7 @@ impl<'a> Session<'a> {
         self.allow_time(Instant::now());
         self.stage = Stage::Serving;
         self.ready = Some(ready.clone());
+        self.waiting.publish_again(self.config.request_timeout);
         self.waiting.desk.publish(Life {
             pid: self.process.pid(),
             ready,

@@ -1,21 +1,15 @@
 //! What a caller and the supervisor share about one request.
 
 use std::{
-    collections::VecDeque,
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use rustix::event::{EventfdFlags, eventfd};
-
-use strongroom_protocol::Finished;
-
-use crate::{HostError, Update};
+use crate::{
+    HostError, Update,
+    bell::{Bell, Due},
+    places::Place,
+};
 
 /// What a caller and the supervisor share about one request.
 #[derive(Debug)]
@@ -23,20 +17,37 @@ pub(crate) struct Slot {
     pub(crate) id: u64,
     pub(crate) arrived: Instant,
     pub(crate) deadline: Instant,
+    due: Arc<Due>,
     inbox: Mutex<Inbox>,
     changed: Condvar,
-    /// Readable when the inbox has something; only made when asked for.
-    wake: OnceLock<OwnedFd>,
 }
 
+/// What was not read yet. However slow the reader, it is no more than the answer's text: each piece is
+/// added to the one before it.
 #[derive(Debug)]
 struct Inbox {
-    updates: VecDeque<Update>,
+    began: Option<Update>,
+    text: String,
+    tokens: u32,
+    /// What follows the text.
+    last: Option<Update>,
     end: Option<End>,
     /// Nobody reads any more.
     abandoned: bool,
     /// Given back with the end, or when nobody reads any more.
     place: Option<Place>,
+    /// Threads that sleep until something comes.
+    sleeping: u32,
+    watch: Option<Watch>,
+}
+
+/// The bell of a reader that doesn't sleep here.
+#[derive(Debug)]
+struct Watch {
+    bell: Arc<Bell>,
+    key: u64,
+    /// The reader has seen that there is nothing: it wants to hear of what comes next.
+    armed: bool,
 }
 
 /// How a request ended.
@@ -59,19 +70,30 @@ pub(crate) enum Taken {
 }
 
 impl Slot {
-    pub(crate) const fn new(id: u64, arrived: Instant, deadline: Instant, place: Place) -> Self {
+    pub(crate) const fn new(
+        id: u64,
+        arrived: Instant,
+        deadline: Instant,
+        place: Option<Place>,
+        due: Arc<Due>,
+    ) -> Self {
         Self {
             id,
             arrived,
             deadline,
+            due,
             inbox: Mutex::new(Inbox {
-                updates: VecDeque::new(),
+                began: None,
+                text: String::new(),
+                tokens: 0,
+                last: None,
                 end: None,
                 abandoned: false,
-                place: Some(place),
+                place,
+                sleeping: 0,
+                watch: None,
             }),
             changed: Condvar::new(),
-            wake: OnceLock::new(),
         }
     }
 
@@ -81,9 +103,21 @@ impl Slot {
         if inbox.abandoned || inbox.end.is_some() {
             return;
         }
-        let was_empty = inbox.updates.is_empty();
-        inbox.updates.push_back(update);
-        self.notify(inbox, was_empty);
+        match update {
+            Update::Began { .. } => inbox.began = Some(update),
+            Update::Piece { text, tokens } => {
+                if inbox.text.is_empty() {
+                    inbox.text = text;
+                } else {
+                    inbox.text += &text;
+                }
+                inbox.tokens = inbox.tokens.saturating_add(tokens);
+            }
+            Update::Finished(_) | Update::Embedded { .. } | Update::Published { .. } => {
+                inbox.last = Some(update);
+            }
+        }
+        self.notify(inbox);
     }
 
     /// The supervisor's: the last thing. Only the first end counts.
@@ -92,26 +126,25 @@ impl Slot {
     }
 
     /// The supervisor's: the last update and the end, which nobody sees apart.
-    pub(crate) fn finish(&self, finished: Box<Finished>) {
-        self.end_after(Some(Update::Finished(finished)), End::Finished);
+    pub(crate) fn finish(&self, last: Update) {
+        self.end_after(Some(last), End::Finished);
     }
 
     fn end_after(&self, last: Option<Update>, end: End) {
         let mut inbox = self.lock();
         if inbox.end.is_none() {
-            let was_empty = inbox.updates.is_empty();
-            if !inbox.abandoned {
-                inbox.updates.extend(last);
+            if !inbox.abandoned && last.is_some() {
+                inbox.last = last;
             }
             inbox.end = Some(end);
             drop(inbox.place.take());
-            self.notify(inbox, was_empty);
+            self.notify(inbox);
         }
     }
 
     /// The caller's: what is there now.
     pub(crate) fn take(&self) -> Taken {
-        self.take_from(&mut self.lock())
+        self.lock().take()
     }
 
     /// The caller's: waits until something is there, or `timeout` has passed.
@@ -120,26 +153,43 @@ impl Slot {
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut inbox = self.lock();
         loop {
-            match self.take_from(&mut inbox) {
+            match inbox.take() {
                 Taken::Nothing => {}
                 something => return something,
             }
-            inbox = match until {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Taken::Nothing;
+            }
+            inbox.sleeping += 1;
+            inbox = match left {
                 None => self
                     .changed
                     .wait(inbox)
                     .unwrap_or_else(PoisonError::into_inner),
-                Some(until) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Taken::Nothing;
-                    }
+                Some(left) => {
                     self.changed
                         .wait_timeout(inbox, left)
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
                 }
             };
+            inbox.sleeping -= 1;
+        }
+    }
+
+    /// The caller's: `bell` is told under `key`, and no other bell any more, whenever
+    /// [`take`](Self::take) found nothing and there is something again; at once where there is now.
+    pub(crate) fn watch(&self, bell: Arc<Bell>, key: u64) {
+        let mut inbox = self.lock();
+        inbox.watch = Some(Watch {
+            bell,
+            key,
+            armed: true,
+        });
+        if inbox.has_something() {
+            self.notify(inbox);
+            self.due.ring();
         }
     }
 
@@ -147,7 +197,10 @@ impl Slot {
     pub(crate) fn abandon(&self) -> bool {
         let mut inbox = self.lock();
         inbox.abandoned = true;
-        inbox.updates.clear();
+        inbox.began = None;
+        inbox.text = String::new();
+        inbox.last = None;
+        inbox.watch = None;
         drop(inbox.place.take());
         inbox.end.is_none()
     }
@@ -157,49 +210,17 @@ impl Slot {
         self.lock().abandoned
     }
 
-    /// A descriptor that is readable whenever [`take`](Self::take) has something.
-    pub(crate) fn wake_fd(&self) -> io::Result<BorrowedFd<'_>> {
-        let inbox = self.lock();
-        if self.wake.get().is_none() {
-            let something = !inbox.updates.is_empty() || inbox.end.is_some();
-            let wake = eventfd(
-                u32::from(something),
-                EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-            )?;
-            // The lock is held, so nobody else can have set it meanwhile.
-            let _ = self.wake.set(wake);
+    fn notify(&self, mut inbox: MutexGuard<'_, Inbox>) {
+        if let Some(watch) = &mut inbox.watch
+            && std::mem::take(&mut watch.armed)
+        {
+            self.due.add(&watch.bell, watch.key);
         }
-        drop(inbox);
-        self.wake
-            .get()
-            .map(AsFd::as_fd)
-            .ok_or_else(|| io::ErrorKind::Other.into())
-    }
-
-    fn take_from(&self, inbox: &mut Inbox) -> Taken {
-        if let Some(update) = inbox.updates.pop_front() {
-            if inbox.updates.is_empty() && inbox.end.is_none() {
-                self.calm();
-            }
-            return Taken::Update(update);
-        }
-        inbox.end.clone().map_or(Taken::Nothing, Taken::End)
-    }
-
-    fn notify(&self, inbox: MutexGuard<'_, Inbox>, was_empty: bool) {
-        if was_empty && let Some(wake) = self.wake.get() {
-            // Can only fail when the counter is full, and then it is readable. Under the lock, so
-            // that it is readable only while there is something.
-            let _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
-        }
+        let sleeping = inbox.sleeping > 0;
         // A thread that wakes while the lock is held would only go back to sleep.
         drop(inbox);
-        self.changed.notify_one();
-    }
-
-    fn calm(&self) {
-        if let Some(wake) = self.wake.get() {
-            let _ = rustix::io::read(wake, &mut [0; 8]);
+        if sleeping {
+            self.changed.notify_all();
         }
     }
 
@@ -208,24 +229,167 @@ impl Slot {
     }
 }
 
-/// One of the requests that may be held at once.
-#[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicU32>);
+impl Inbox {
+    const fn has_something(&self) -> bool {
+        self.began.is_some() || !self.text.is_empty() || self.last.is_some() || self.end.is_some()
+    }
 
-impl Place {
-    /// `None` when `limit` of them are taken.
-    pub(crate) fn take(taken: &Arc<AtomicU32>, limit: u32) -> Option<Self> {
-        taken
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-                (count < limit).then_some(count + 1)
-            })
-            .ok()
-            .map(|_| Self(Arc::clone(taken)))
+    fn take(&mut self) -> Taken {
+        if let Some(began) = self.began.take() {
+            return Taken::Update(began);
+        }
+        if !self.text.is_empty() {
+            return Taken::Update(Update::Piece {
+                text: std::mem::take(&mut self.text),
+                tokens: std::mem::take(&mut self.tokens),
+            });
+        }
+        if let Some(last) = self.last.take() {
+            return Taken::Update(last);
+        }
+        if let Some(end) = &self.end {
+            return Taken::End(end.clone());
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.armed = true;
+        }
+        Taken::Nothing
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::thread;
+
+    use strongroom_protocol::{FinishReason, Finished};
+
+    use super::*;
+    use crate::places::Places;
+
+    fn slot() -> Slot {
+        let now = Instant::now();
+        let place = Places::new(1, None).take(None).unwrap();
+        Slot::new(1, now, now, Some(place), Arc::default())
+    }
+
+    fn piece(text: &str) -> Update {
+        Update::Piece {
+            text: text.to_owned(),
+            tokens: 1,
+        }
+    }
+
+    fn text_of(taken: Taken) -> String {
+        match taken {
+            Taken::Update(Update::Piece { text, .. }) => text,
+            other => panic!("no piece: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn pieces_that_nobody_reads_become_one() {
+        let slot = slot();
+        slot.push(Update::Began {
+            prompt_tokens: 3,
+            cached_tokens: 0,
+        });
+        for _ in 0..1000 {
+            slot.push(piece("word "));
+        }
+        slot.finish(Update::Finished(Box::new(Finished {
+            request: 1,
+            reason: FinishReason::Length,
+            completion_tokens: 1000,
+            queue_micros: 0,
+            prompt_micros: 0,
+            decode_micros: 0,
+        })));
+        assert!(matches!(
+            slot.take(),
+            Taken::Update(Update::Began {
+                prompt_tokens: 3,
+                cached_tokens: 0
+            })
+        ));
+        let Taken::Update(Update::Piece { text, tokens }) = slot.take() else {
+            panic!("no piece");
+        };
+        assert_eq!((text, tokens), ("word ".repeat(1000), 1000));
+        assert!(matches!(slot.take(), Taken::Update(Update::Finished(_))));
+        for _ in 0..2 {
+            assert!(matches!(slot.take(), Taken::End(End::Finished)));
+        }
+    }
+
+    #[test]
+    fn a_bell_is_told_once_until_the_reader_has_found_nothing_again() {
+        let slot = slot();
+        let bell = Arc::new(Bell::new().unwrap());
+        slot.watch(Arc::clone(&bell), 9);
+        let told = || {
+            slot.due.ring();
+            bell.take().unwrap()
+        };
+        assert!(told().is_empty());
+        slot.push(piece("a"));
+        slot.push(piece("b"));
+        assert_eq!(told(), [9]);
+        slot.push(piece("c"));
+        assert!(told().is_empty());
+        assert_eq!(text_of(slot.take()), "abc");
+        slot.push(piece("d"));
+        assert!(told().is_empty(), "the reader comes by itself");
+        assert_eq!(text_of(slot.take()), "d");
+        assert!(matches!(slot.take(), Taken::Nothing));
+        slot.end(End::Failed(HostError::Unloaded));
+        assert_eq!(told(), [9]);
+    }
+
+    #[test]
+    fn a_bell_that_comes_late_hears_of_what_is_there_and_the_one_before_no_more() {
+        let slot = slot();
+        let (first, second) = (
+            Arc::new(Bell::new().unwrap()),
+            Arc::new(Bell::new().unwrap()),
+        );
+        slot.watch(Arc::clone(&first), 1);
+        slot.push(piece("a"));
+        slot.watch(Arc::clone(&second), 2);
+        assert_eq!(second.take().unwrap(), [2]);
+        assert_eq!(text_of(slot.take()), "a");
+        assert!(matches!(slot.take(), Taken::Nothing));
+        first.take().unwrap();
+        slot.push(piece("b"));
+        assert!(first.take().unwrap().is_empty());
+        assert_eq!(second.take().unwrap(), [2]);
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_is_woken_by_what_comes() {
+        let slot = slot();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| text_of(slot.wait(None)));
+            while slot.lock().sleeping == 0 {
+                thread::yield_now();
+            }
+            slot.push(piece("a"));
+            assert_eq!(reader.join().unwrap(), "a");
+        });
+        assert_eq!(slot.lock().sleeping, 0);
+    }
+
+    #[test]
+    fn an_abandoned_request_keeps_nothing() {
+        let slot = slot();
+        slot.push(piece("a"));
+        assert!(slot.abandon());
+        slot.push(piece("b"));
+        slot.push(Update::Began {
+            prompt_tokens: 1,
+            cached_tokens: 0,
+        });
+        let inbox = slot.lock();
+        assert!(inbox.text.is_empty() && inbox.began.is_none() && inbox.place.is_none());
     }
 }

@@ -1,9 +1,9 @@
 //! The answer to one request, as it is decoded.
 
-use std::{io, os::fd::BorrowedFd, process, sync::Arc, time::Duration};
+use std::{process, sync::Arc, time::Duration};
 
 use crate::{
-    HostError, Update,
+    Bell, HostError, Update,
     desk::Desk,
     slot::{End, Slot, Taken},
 };
@@ -44,14 +44,15 @@ impl Stream {
         yielded(self.slot.take())
     }
 
-    /// A descriptor that is readable whenever [`poll`](Self::poll) has something, and for ever after
-    /// the end; made when first asked for, and closed with the stream.
+    /// Has `bell` told, under `key`, of what comes after [`poll`](Self::poll) returned `None`; and at
+    /// once, where something is there now. A stream has one bell: the last that it was given.
     ///
     /// # Errors
-    /// The kernel's, where descriptors run out.
-    pub fn wake_fd(&self) -> io::Result<BorrowedFd<'_>> {
-        self.same_process().map_err(io::Error::other)?;
-        self.slot.wake_fd()
+    /// [`HostError::Forked`].
+    pub fn watch(&self, bell: Arc<Bell>, key: u64) -> Result<(), HostError> {
+        self.same_process()?;
+        self.slot.watch(bell, key);
+        Ok(())
     }
 
     /// Stops decoding at the next step; the stream then ends with `Finished`, of reason `Cancelled`

@@ -17,18 +17,10 @@ use crate::{
     cores::Cores,
     desk::Desk,
     process::Process,
+    record::{Next, Record},
     session::{Ending, Session},
     waiting::Waiting,
 };
-
-/// Workers that may fail to become ready, one after the other, before the model is over.
-const MAX_FAILURES: u32 = 3;
-
-/// A worker that lived this long starts the count of short lives anew.
-const LONG_LIFE: Duration = Duration::from_secs(10);
-
-/// The longest pause before a worker is replaced.
-const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// Keeps a worker running for a model.
 #[derive(Debug)]
@@ -63,52 +55,42 @@ impl Supervisor {
             .unwrap_or(HostError::Unloaded);
         desk.over(&error);
         supervisor.waiting.fail(&error);
+        desk.ring_bells();
     }
 
     /// Replaces workers until the model is over; says why it is.
     fn supervise(&mut self) -> HostError {
-        let mut was_ever_ready = false;
-        let mut failures = 0;
-        let mut short_lives = 0;
+        let mut record = Record::default();
         loop {
-            let mut late = HostError::Deadline;
-            let started = Instant::now();
             let ending = self.live().unwrap_or_else(|error| Ending::Died {
                 error,
                 was_ready: false,
-                served: false,
+                answered: false,
             });
-            match ending {
-                Ending::Closed => return HostError::Unloaded,
-                Ending::Died {
-                    was_ready: true,
-                    served,
-                    ..
-                } => {
-                    was_ever_ready = true;
-                    failures = 0;
-                    if served || started.elapsed() > LONG_LIFE {
-                        short_lives = 0;
-                    }
-                }
-                // The model has loaded here: it waits until there is enough again, and its
-                // requests with it, each until its deadline.
-                Ending::Died { error, .. }
-                    if was_ever_ready && matches!(error, HostError::Exhausted { .. }) =>
-                {
-                    late = error;
-                }
-                Ending::Died { error, .. } => {
-                    failures += 1;
-                    if !was_ever_ready || failures >= MAX_FAILURES {
-                        return error;
-                    }
-                }
-            }
-            if self.pause(pause_after(short_lives), &late) {
+            let closing = match record.add(ending) {
+                Next::Worker { pause, late } => self.pause(pause, &late),
+                Next::Quarantine(error) => self.quarantine(&error),
+                Next::Over(error) => return error,
+            };
+            if closing {
                 return HostError::Unloaded;
             }
-            short_lives += 1;
+        }
+    }
+
+    /// Without a worker until the operator releases the model; says whether it is being unloaded.
+    fn quarantine(&mut self, error: &HostError) -> bool {
+        self.waiting.desk.quarantine(error);
+        self.waiting.fail(error);
+        loop {
+            self.waiting.desk.ring_bells();
+            if self.waiting.look().closing {
+                return true;
+            }
+            if self.waiting.desk.quarantined().is_none() {
+                return false;
+            }
+            self.sleep(None);
         }
     }
 
@@ -139,14 +121,20 @@ impl Supervisor {
                 .waiting
                 .next_deadline()
                 .map_or(until, |deadline| deadline.min(until));
-            let timeout = Timespec::try_from(next.saturating_duration_since(now)).ok();
-            let mut fds = [PollFd::from_borrowed_fd(
-                self.waiting.desk.wake_fd(),
-                PollFlags::IN,
-            )];
-            // An interruption or error only makes it look again.
-            let _ = poll(&mut fds, timeout.as_ref());
+            self.waiting.desk.ring_bells();
+            self.sleep(Some(next.saturating_duration_since(now)));
         }
+    }
+
+    /// Until somebody hands something in, at most for `length`.
+    fn sleep(&self, length: Option<Duration>) {
+        let timeout = length.and_then(|length| Timespec::try_from(length).ok());
+        let mut fds = [PollFd::from_borrowed_fd(
+            self.waiting.desk.wake_fd(),
+            PollFlags::IN,
+        )];
+        // An interruption or error only makes it look again.
+        let _ = poll(&mut fds, timeout.as_ref());
     }
 }
 
@@ -179,27 +167,5 @@ pub(crate) fn start(config: &Config, cores: &Cores, threads: u32) -> Start {
         batch_tokens: config.batch_tokens,
         prefix_cache: config.prefix_cache,
         erase: config.erase,
-    }
-}
-
-/// At once the first time, then longer and longer.
-fn pause_after(short_lives: u32) -> Duration {
-    match short_lives {
-        0 => Duration::ZERO,
-        _ => Duration::from_millis(25)
-            .saturating_mul(1 << short_lives.min(8))
-            .min(MAX_PAUSE),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_replacement_is_at_once_and_later_ones_are_bounded() {
-        assert_eq!(pause_after(0), Duration::ZERO);
-        assert!(pause_after(1) < pause_after(2));
-        assert_eq!(pause_after(u32::MAX), MAX_PAUSE);
     }
 }

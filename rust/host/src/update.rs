@@ -14,11 +14,11 @@ pub enum Update {
         /// prefix, holds them.
         cached_tokens: u32,
     },
-    /// Text, whole characters only, never empty.
+    /// Text, whole characters only, never empty: all that came since the last piece was read.
     Piece {
-        /// What was decoded since the last piece.
+        /// What was decoded.
         text: String,
-        /// Tokens decoded since the last piece.
+        /// Tokens decoded for it.
         tokens: u32,
     },
     /// The end. `queue_micros` counts from the call, waiting for a replaced worker included.

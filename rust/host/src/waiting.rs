@@ -1,11 +1,15 @@
 //! Requests that no worker holds.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use strongroom_protocol::{FinishReason, Finished};
+use strongroom_protocol::{FinishReason, Finished, Order, Publish};
 
 use crate::{
-    HostError,
+    HostError, Update,
     desk::{Desk, Job, Kind},
     slot::End,
 };
@@ -15,6 +19,8 @@ use crate::{
 pub(crate) struct Waiting {
     pub(crate) desk: Arc<Desk>,
     jobs: VecDeque<Job>,
+    /// Prefixes that a worker has read for everyone, and the next one has to read again.
+    public: Vec<Publish>,
 }
 
 /// What the supervisor has to do besides.
@@ -31,6 +37,28 @@ impl Waiting {
         Self {
             desk,
             jobs: VecDeque::new(),
+            public: Vec::new(),
+        }
+    }
+
+    /// A worker has read a prefix for everyone.
+    pub(crate) fn keep_public(&mut self, order: Publish) {
+        if !self.public.iter().any(|kept| kept.prompt == order.prompt) {
+            self.public.push(order);
+        }
+    }
+
+    /// A new worker is ready: it reads first what the one before had for everyone.
+    pub(crate) fn publish_again(&mut self, timeout: Duration) {
+        for order in &self.public {
+            let mut order = order.clone();
+            let job = self.desk.own(timeout, |request| {
+                order.request = request;
+                Order::Publish(Box::new(order))
+            });
+            if let Some(job) = job {
+                self.jobs.push_front(job);
+            }
         }
     }
 
@@ -96,12 +124,12 @@ impl Waiting {
 /// Ends a job that never reached a worker, as a worker ends one that has not begun.
 fn cancel(job: &Job) {
     let queued = job.ticket.arrived.elapsed().as_micros();
-    job.ticket.finish(Box::new(Finished {
+    job.ticket.finish(Update::Finished(Box::new(Finished {
         request: job.ticket.id,
         reason: FinishReason::Cancelled,
         completion_tokens: 0,
         queue_micros: u64::try_from(queued).unwrap_or(u64::MAX),
         prompt_micros: 0,
         decode_micros: 0,
-    }));
+    })));
 }

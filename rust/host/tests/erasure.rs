@@ -215,7 +215,7 @@ fn what_is_kept_for_a_tenant_is_wiped_when_it_has_been_idle() {
         config.prefix_cache = PrefixCache {
             quota: 16 << 20,
             tenants: 2,
-            idle_seconds: 2,
+            idle_seconds: 8,
         };
     };
     with_config("erasure-kept", choose, |model| {

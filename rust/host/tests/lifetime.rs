@@ -7,10 +7,12 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     process::{Command, Stdio},
+    sync::Arc,
     thread,
     time::Duration,
 };
 
+use strongroom_host::Bell;
 use support::{assert_serves, fake, is_gone, prompt, start, until, within};
 
 /// Names the test that plays the parent, in a process of its own.
@@ -40,7 +42,8 @@ fn fifty_models_leave_nothing_behind() {
         let life = || {
             let model = start(fake("")).unwrap();
             let stream = model.generate(prompt("say 1")).unwrap();
-            stream.wake_fd().unwrap();
+            let bell = Arc::new(Bell::new().unwrap());
+            stream.watch(bell, 1).unwrap();
             assert_serves(&model);
             let pid = model.pid().unwrap();
             model.close().unwrap();

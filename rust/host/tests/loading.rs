@@ -3,11 +3,7 @@
 
 mod support;
 
-use std::{
-    fs,
-    ops::ControlFlow,
-    time::{Duration, Instant},
-};
+use std::{fs, ops::ControlFlow, time::Duration};
 
 use strongroom_host::{Config, HostError, Model};
 use strongroom_protocol::{Isolation, LayerName, LayerState};
@@ -191,48 +187,5 @@ fn times_that_the_clock_cannot_express_are_none() {
         config.grace = Duration::MAX;
         let model = start(config).unwrap();
         assert_serves(&model);
-    });
-}
-
-#[test]
-fn a_model_that_cannot_be_loaded_again_is_over_after_a_few_tries() {
-    let marker = path("once");
-    let script = format!("once {}", marker.display());
-    let error = within(move || {
-        let model = start(fake(&script)).unwrap();
-        assert_serves(&model);
-        assert_eq!(
-            support::ask(&model, "signal KILL").unwrap_err().code(),
-            "worker.killed"
-        );
-        // This one waits for a worker that never comes, and says why there is none.
-        let error = support::ask(&model, "say 1").unwrap_err();
-        // It can still be described.
-        assert_eq!(model.ready().unwrap().context_length, 256);
-        assert_eq!(model.report().unwrap().layers.len(), LayerName::ALL.len());
-        assert_eq!(model.restarts(), Ok(0));
-        assert!(support::is_gone(model.pid().unwrap()));
-        assert_eq!(model.generate(support::prompt("say 1")).unwrap_err(), error);
-        assert_eq!(model.tokenize("x").unwrap_err(), error);
-        model.close().unwrap();
-        assert_eq!(model.ready().unwrap_err(), HostError::Unloaded);
-        error
-    });
-    fs::remove_file(marker).unwrap();
-    assert_eq!(error.code(), "worker.aborted");
-    assert!(error.to_string().contains("while it locked"), "{error}");
-}
-
-#[test]
-fn a_worker_that_dies_idle_again_and_again_does_not_spin() {
-    within(|| {
-        let model = start(fake("exit-ready 71")).unwrap();
-        let started = Instant::now();
-        support::until("some replacements", || {
-            model.restarts().is_ok_and(|restarts| restarts >= 5)
-        });
-        // The pauses alone, a lower bound: 0, 50, 100 and 200 ms before the fifth.
-        assert!(started.elapsed() >= Duration::from_millis(350));
-        model.close().unwrap();
     });
 }

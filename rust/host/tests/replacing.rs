@@ -104,9 +104,12 @@ fn a_text_that_kills_its_worker_is_not_sent_to_another() {
 fn what_waits_is_sent_to_three_workers_at_most() {
     within(|| {
         let model = start(fake("")).unwrap();
-        let holding: Vec<_> = (0..3)
-            .map(|_| model.generate(prompt("hold")).unwrap())
-            .collect();
+        let (mut answered, mut holding) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            // An answer, or the third of them would be the model's last worker.
+            answered.push(model.generate(prompt("say 1")).unwrap());
+            holding.push(model.generate(prompt("hold")).unwrap());
+        }
         let waits = model.generate(prompt("say 1")).unwrap();
         // Sent after those, so that they are with the worker by now.
         assert_eq!(model.tokenize("a"), Ok(vec![97]));
@@ -116,6 +119,9 @@ fn what_waits_is_sent_to_three_workers_at_most() {
             assert_eq!(collect(stream).unwrap_err().code(), "worker.killed");
         }
         assert_eq!(collect(&waits).unwrap_err().code(), "worker.killed");
+        for stream in &answered {
+            assert_eq!(collect(stream).unwrap().tokens, 1);
+        }
         assert_serves(&model);
         assert_eq!(model.restarts(), Ok(3));
     });

@@ -5,10 +5,9 @@ mod support;
 
 use std::{fs, sync::Arc, thread, time::Duration};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use strongroom_host::{HostError, Update};
+use strongroom_host::{HostError, TenantName, Update};
 use strongroom_protocol::{FinishReason, MAX_TEXT, Message, Prompt, Role};
-use support::{ask, assert_serves, collect, fake, path, prompt, start, until, within};
+use support::{ask, assert_serves, collect, fake, path, prompt, start, within};
 
 #[test]
 fn an_answer_comes_in_pieces_and_ends() {
@@ -22,18 +21,19 @@ fn an_answer_comes_in_pieces_and_ends() {
                 cached_tokens: 0
             })
         );
-        for _ in 0..3 {
-            assert_eq!(
-                stream.next(None).unwrap(),
-                Some(Update::Piece {
-                    text: "word ".to_owned(),
-                    tokens: 1
-                })
-            );
-        }
-        let Some(Update::Finished(finished)) = stream.next(None).unwrap() else {
-            panic!("no end");
+        let (mut said, mut decoded) = (String::new(), 0);
+        let finished = loop {
+            match stream.next(None).unwrap().unwrap() {
+                // What comes before it is read is one piece.
+                Update::Piece { text, tokens } => {
+                    said += &text;
+                    decoded += tokens;
+                }
+                Update::Finished(finished) => break finished,
+                other => panic!("out of order: {other:?}"),
+            }
         };
+        assert_eq!((&*said, decoded), ("word word word ", 3));
         assert_eq!(finished.reason, FinishReason::EndOfGeneration);
         assert_eq!(finished.completion_tokens, 3);
         assert_eq!(stream.next(None), Ok(None));
@@ -124,6 +124,37 @@ fn what_exceeds_the_limit_is_refused_and_a_dropped_stream_gives_its_place_back()
         let third = model.generate(prompt("say 1")).unwrap();
         assert!(collect(&second).is_ok());
         assert!(collect(&third).is_ok());
+    });
+}
+
+#[test]
+fn a_greedy_tenant_leaves_places_for_others() {
+    within(|| {
+        let mut config = fake("");
+        config.concurrent_requests = 3;
+        config.tenant_requests = Some(1);
+        let model = start(config).unwrap();
+        let tenant = |name: &[u8]| TenantName::new(name.to_vec()).unwrap();
+        let (greedy, other) = (tenant(b"greedy"), tenant(&[0xff, 0, 0x80]));
+        let first = model.generate_for(Some(&greedy), prompt("hold")).unwrap();
+        let error = model
+            .generate_for(Some(&greedy), prompt("say 1"))
+            .unwrap_err();
+        assert_eq!(error, HostError::TenantBusy { limit: 1 });
+        assert_eq!(error.code(), "request.tenant_busy");
+        assert!(!error.to_string().contains("greedy"));
+        let second = model.generate_for(Some(&other), prompt("say 1")).unwrap();
+        let nobodys = model.generate(prompt("say 1")).unwrap();
+        assert_eq!(
+            model.generate(prompt("say 1")).unwrap_err(),
+            HostError::Busy { limit: 3 }
+        );
+        first.cancel().unwrap();
+        assert!(collect(&first).is_ok());
+        assert_eq!(collect(&second).unwrap().tokens, 1);
+        assert_eq!(collect(&nobodys).unwrap().tokens, 1);
+        let again = model.generate_for(Some(&greedy), prompt("say 2")).unwrap();
+        assert_eq!(collect(&again).unwrap().tokens, 2);
     });
 }
 
@@ -246,45 +277,6 @@ fn options_too_long_for_a_frame_are_refused() {
         assert_eq!(error.code(), "option.out_of_range");
         assert_serves(&model);
         assert_eq!(model.restarts(), Ok(0));
-    });
-}
-
-#[test]
-fn a_descriptor_says_when_there_is_something() {
-    within(|| {
-        let model = start(fake("")).unwrap();
-        let stream = model.generate(prompt("hold")).unwrap();
-        let is_readable = || {
-            let wake = stream.wake_fd().unwrap();
-            let mut fds = [PollFd::new(&wake, PollFlags::IN)];
-            poll(&mut fds, Some(&Timespec::default())).unwrap() == 1
-        };
-        until("the beginning", is_readable);
-        assert!(matches!(stream.poll(), Ok(Some(Update::Began { .. }))));
-        assert!(!is_readable());
-        assert_eq!(stream.poll(), Ok(None));
-        stream.cancel().unwrap();
-        let wake = stream.wake_fd().unwrap();
-        let mut fds = [PollFd::new(&wake, PollFlags::IN)];
-        assert_eq!(poll(&mut fds, None).unwrap(), 1);
-        assert!(matches!(stream.poll(), Ok(Some(Update::Finished(_)))));
-        // For ever after the end.
-        assert!(is_readable());
-        assert_eq!(stream.poll(), Ok(None));
-        assert!(is_readable());
-    });
-}
-
-#[test]
-fn a_descriptor_that_is_made_late_knows_what_is_there_already() {
-    within(|| {
-        let model = start(fake("")).unwrap();
-        let stream = model.generate(prompt("say 2")).unwrap();
-        assert_serves(&model);
-        let wake = stream.wake_fd().unwrap();
-        let mut fds = [PollFd::new(&wake, PollFlags::IN)];
-        assert_eq!(poll(&mut fds, Some(&Timespec::default())).unwrap(), 1);
-        assert_eq!(collect(&stream).unwrap().tokens, 2);
     });
 }
 

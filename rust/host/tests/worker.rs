@@ -15,10 +15,11 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use strongroom_host::{Config, HostError, Model, Update};
+use strongroom_host::{Config, HostError, Model, Stream, TenantName, Update};
 use strongroom_memory::Image;
 use strongroom_protocol::{
-    FinishReason, Generate, Isolation, LayerState, MAX_TEXT, Message, Prompt, Role,
+    FinishReason, Generate, Isolation, LayerState, MAX_TEXT, Message, PrefixCache, Prompt, Publish,
+    Role,
 };
 use strongroom_specimen::{Vocabulary, tiny, tiny_without_template};
 use support::{Answer, collect, image_of, prompt, until, within};
@@ -472,5 +473,132 @@ fn danger_none_puts_nothing_in_force_and_says_so() {
                 .all(|layer| layer.state == LayerState::Off)
         );
         assert_serves(&model);
+    });
+}
+
+/// With sixteen sequences, and what tenants have kept.
+fn with_many(body: impl FnOnce(Model) + Send + 'static) {
+    let Some(executable) = executable() else {
+        return;
+    };
+    within(move || {
+        let mut config = config(executable);
+        config.max_concurrent = 16;
+        config.prefix_cache = PrefixCache {
+            quota: 16 << 20,
+            tenants: 4,
+            idle_seconds: 600,
+        };
+        body(Model::start(&image(), config).unwrap());
+    });
+}
+
+/// How many tokens of the prompt were cached, and the answer.
+fn cached(stream: &Stream) -> (u32, String) {
+    let (mut count, mut said) = (0, String::new());
+    while let Some(update) = stream.next(None).unwrap() {
+        match update {
+            Update::Began { cached_tokens, .. } => count = cached_tokens,
+            Update::Piece { text, .. } => said += &text,
+            _ => {}
+        }
+    }
+    (count, said)
+}
+
+fn tenant(name: &str) -> TenantName {
+    TenantName::new(name.as_bytes().to_vec()).unwrap()
+}
+
+#[test]
+fn killed_while_sixteen_are_answered_all_are_told_and_the_next_one_is_served() {
+    with_many(|model| {
+        let streams: Vec<_> = (0..16).map(|_| model.generate(long()).unwrap()).collect();
+        for stream in &streams {
+            assert!(matches!(stream.next(None), Ok(Some(Update::Began { .. }))));
+        }
+        kill(&model);
+        for stream in &streams {
+            match collect(stream) {
+                Err(error) => assert_eq!(error.code(), "worker.killed"),
+                // The tiny model can be quicker than the kill.
+                Ok(answer) => assert!(answer.finished.is_some()),
+            }
+        }
+        assert_serves(&model);
+        assert_eq!(model.restarts(), Ok(1));
+    });
+}
+
+#[test]
+fn what_is_kept_of_a_tenant_is_found_by_it_alone() {
+    with_many(|model| {
+        let ask = |name: Option<&str>| {
+            let mut order = short(6);
+            order.prompt = Prompt::Text("hello of the sky and the light ".repeat(3).into());
+            let tenant = name.map(tenant);
+            cached(&model.generate_for(tenant.as_ref(), order).unwrap())
+        };
+        let (none, first) = ask(Some("ann"));
+        assert_eq!(none, 0);
+        assert!(ask(Some("ann")).0 > 20);
+        for other in [Some("bob"), Some("ann "), Some("Ann"), None] {
+            assert_eq!(ask(other), (0, first.clone()), "{other:?}");
+        }
+    });
+}
+
+#[test]
+fn without_separation_everybody_finds_it() {
+    let Some(executable) = executable() else {
+        return;
+    };
+    within(move || {
+        let mut config = config(executable);
+        config.separate = false;
+        config.prefix_cache = PrefixCache {
+            quota: 16 << 20,
+            tenants: 4,
+            idle_seconds: 600,
+        };
+        let model = Model::start(&image(), config).unwrap();
+        let ask = |name: Option<&str>| {
+            let mut order = short(6);
+            order.prompt = Prompt::Text("hello of the sky and the light ".repeat(3).into());
+            let tenant = name.map(tenant);
+            cached(&model.generate_for(tenant.as_ref(), order).unwrap()).0
+        };
+        assert_eq!(ask(Some("ann")), 0);
+        assert!(ask(Some("bob")) > 20);
+        assert!(ask(None) > 20);
+    });
+}
+
+#[test]
+fn what_was_published_is_read_again_by_the_worker_that_takes_the_place() {
+    with_many(|model| {
+        let prefix = "hello of the sky and the light ".repeat(3);
+        let stream = model
+            .publish(Publish {
+                request: 0,
+                prompt: Prompt::Text(prefix.as_str().into()),
+                timeout_ms: 60_000,
+            })
+            .unwrap();
+        let mut tokens = 0;
+        while let Some(update) = stream.next(None).unwrap() {
+            if let Update::Published { tokens: count } = update {
+                tokens = count;
+            }
+        }
+        let ask = || {
+            let mut order = short(6);
+            order.prompt = Prompt::Text(format!("{prefix}question").into());
+            cached(&model.generate(order).unwrap()).0
+        };
+        assert!(ask() > tokens / 2, "{} of {tokens}", ask());
+        kill(&model);
+        until("replaced", || model.restarts() == Ok(1));
+        until("read again", || ask() > tokens / 2);
     });
 }

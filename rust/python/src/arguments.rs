@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use pyo3::{exceptions::PyOverflowError, prelude::*, types::PyString};
+use pyo3::{
+    exceptions::{PyOverflowError, PyTypeError},
+    prelude::*,
+    types::{PyBytes, PyString},
+};
+use strongroom_host::TenantName;
 use strongroom_protocol::{Isolation, Message, Pooling, Priority, Prompt, Role, Task};
 
 use crate::errors::Error;
@@ -41,6 +46,18 @@ pub(crate) fn text(what: &str, value: &Bound<'_, PyString>) -> Result<String, Er
         .to_str()
         .map(str::to_owned)
         .map_err(|_| Error::not_unicode(what))
+}
+
+/// The name of a tenant: text, or bytes.
+pub(crate) fn tenant(value: &Bound<'_, PyAny>) -> Result<TenantName, Error> {
+    let bytes = if let Ok(bytes) = value.cast::<PyBytes>() {
+        bytes.as_bytes().to_vec()
+    } else if let Ok(plain) = value.cast::<PyString>() {
+        text("tenant", plain)?.into_bytes()
+    } else {
+        return Err(PyTypeError::new_err("tenant must be str or bytes").into());
+    };
+    Ok(TenantName::new(bytes)?)
 }
 
 /// The word for an isolation.

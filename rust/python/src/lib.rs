@@ -11,6 +11,7 @@
 compile_error!("a panic must not end the process that imports this module: let it unwind");
 
 mod arguments;
+mod bell;
 mod data;
 mod detach;
 mod doctor;
@@ -50,6 +51,7 @@ mod _core {
     use crate::panic_probe::{Panicking, panic};
     #[pymodule_export]
     use crate::{
+        bell::Bell,
         data::{DataCipher, DataKey},
         doctor::{Capability, doctor, rehearse},
         errors::error_codes,

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use pyo3::{prelude::*, types::PyString};
 use strongroom_host::Config;
 use strongroom_protocol::{
-    Embed, Generate, LayerState, PrefixCache, Publish, Ready, Report, Sampling, Task, Tenant,
+    Embed, Generate, LayerState, PrefixCache, Publish, Ready, Report, Sampling, Task,
 };
 
 use crate::{arguments, detach, errors::Error, image::Image, stream::Stream};
@@ -59,7 +59,7 @@ impl Drop for Model {
 impl Model {
     /// Starts a worker and waits until it is ready, or `proceed` returns false.
     #[staticmethod]
-    #[pyo3(signature = (image, *, directory, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, max_concurrent, batch_tokens, threads, prefix_quota, prefix_tenants, prefix_idle, erase, embeddings, context_length, chat_template, proceed=None))]
+    #[pyo3(signature = (image, *, directory, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, tenant_requests, max_concurrent, batch_tokens, threads, prefix_quota, prefix_tenants, prefix_idle, erase, separate, embeddings, context_length, chat_template, proceed=None))]
     fn start(
         image: &Bound<'_, Image>,
         directory: PathBuf,
@@ -69,6 +69,7 @@ impl Model {
         load_timeout: f64,
         request_timeout: f64,
         concurrent_requests: &Bound<'_, PyAny>,
+        tenant_requests: Option<&Bound<'_, PyAny>>,
         max_concurrent: &Bound<'_, PyAny>,
         batch_tokens: &Bound<'_, PyAny>,
         threads: Option<&Bound<'_, PyAny>>,
@@ -76,6 +77,7 @@ impl Model {
         prefix_tenants: &Bound<'_, PyAny>,
         prefix_idle: &Bound<'_, PyAny>,
         erase: bool,
+        separate: bool,
         embeddings: Option<&str>,
         context_length: Option<&Bound<'_, PyAny>>,
         chat_template: Option<&Bound<'_, PyString>>,
@@ -93,6 +95,9 @@ impl Model {
                 concurrent_requests,
                 refuse,
             )?,
+            tenant_requests: tenant_requests
+                .map(|value| arguments::integer("tenant_requests", value, refuse))
+                .transpose()?,
             max_concurrent: arguments::integer("max_concurrent", max_concurrent, refuse)?,
             batch_tokens: arguments::integer("batch_tokens", batch_tokens, refuse)?,
             threads: threads
@@ -104,6 +109,7 @@ impl Model {
                 idle_seconds: arguments::integer("prefix_cache", prefix_idle, refuse)?,
             },
             erase,
+            separate,
             task: embeddings.map_or(Ok(Task::Generate), arguments::pooling)?,
             context_length: context_length
                 .map(|value| arguments::integer("context_length", value, refuse))
@@ -196,6 +202,18 @@ impl Model {
         Ok(refusal.map(|fault| (fault.code.as_str(), fault.detail)))
     }
 
+    /// Code and message of why no worker is started until `release()`, where none is.
+    #[getter]
+    fn quarantine(&self) -> Result<Option<(&'static str, String)>, Error> {
+        let quarantined = self.0.quarantined()?;
+        Ok(quarantined.map(|error| (error.code(), error.to_string())))
+    }
+
+    /// Lets a quarantined model start a worker again; nothing where it isn't quarantined.
+    fn release(&self) -> Result<(), Error> {
+        Ok(self.0.release()?)
+    }
+
     /// Asks for a continuation of text, or an answer to messages of (role, content, name).
     #[pyo3(signature = (prompt, *, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, logit_bias, stop, max_tokens, timeout, piece_interval, tenant, priority))]
     fn generate(
@@ -215,7 +233,7 @@ impl Model {
         max_tokens: Option<&Bound<'_, PyAny>>,
         timeout: f64,
         piece_interval: Option<f64>,
-        tenant: Option<[u8; 32]>,
+        tenant: Option<&Bound<'_, PyAny>>,
         priority: &str,
     ) -> Result<Stream, Error> {
         let refuse = Error::option;
@@ -258,10 +276,11 @@ impl Model {
             piece_interval_ms: piece_interval.map_or(u32::MAX, |time| {
                 u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
             }),
-            tenant: tenant.map(Tenant),
+            tenant: None, // The host knows the tenant's key.
             priority: arguments::priority(priority)?,
         };
-        let stream = detach::run(py, || self.0.generate(order))?;
+        let tenant = tenant.map(arguments::tenant).transpose()?;
+        let stream = detach::run(py, || self.0.generate_for(tenant.as_ref(), order))?;
         Ok(Stream::new(stream))
     }
 
@@ -273,7 +292,7 @@ impl Model {
         texts: Vec<Bound<'_, PyString>>,
         normalize: bool,
         timeout: f64,
-        tenant: Option<[u8; 32]>,
+        tenant: Option<&Bound<'_, PyAny>>,
         priority: &str,
     ) -> Result<Stream, Error> {
         let timeout = arguments::seconds("timeout", timeout, Error::option)?;
@@ -285,10 +304,11 @@ impl Model {
                 .collect::<Result<_, Error>>()?,
             normalize,
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
-            tenant: tenant.map(Tenant),
+            tenant: None,
             priority: arguments::priority(priority)?,
         };
-        let stream = detach::run(py, || self.0.embed(order))?;
+        let tenant = tenant.map(arguments::tenant).transpose()?;
+        let stream = detach::run(py, || self.0.embed(tenant.as_ref(), order))?;
         Ok(Stream::new(stream))
     }
 

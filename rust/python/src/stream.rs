@@ -1,12 +1,12 @@
 //! The answer to one request.
 
-use std::{os::fd::AsRawFd, sync::OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use pyo3::{prelude::*, types::PyByteArray};
 use strongroom_host::{HostError, Update};
 use strongroom_protocol::FinishReason;
 
-use crate::{detach, errors::Error};
+use crate::{bell::Bell, detach, errors::Error};
 
 /// The request left the queue and its prompt was accepted.
 #[pyclass(frozen, get_all, module = "strongroom._core")]
@@ -134,6 +134,10 @@ impl Stream {
 impl Stream {
     /// Waits for what comes next: `Began`, pieces, `Finished`; or `Embedded`, or `Published`.
     fn next(&self, py: Python<'_>) -> Result<Next, Error> {
+        // What is there needs no other thread to run first.
+        if let Some(next) = self.poll(py)? {
+            return Ok(next);
+        }
         loop {
             let update = detach::wait(py, |patience| -> Result<_, HostError> {
                 Ok(match self.stream.next(Some(patience))? {
@@ -152,15 +156,9 @@ impl Stream {
         Ok(self.convert(py, self.stream.poll()?))
     }
 
-    /// A descriptor, the stream's own, that is readable when `poll()` has something.
-    fn fileno(&self) -> Result<i32, Error> {
-        let descriptor = self.stream.wake_fd().map_err(|error| {
-            error.downcast::<HostError>().map_or_else(
-                |error| Error::no_resources("descriptor", &error),
-                Error::from,
-            )
-        })?;
-        Ok(descriptor.as_raw_fd())
+    /// Has `bell` told, under `key`, of what comes after `poll()` returned None, or is there now.
+    fn watch(&self, bell: &Bell, key: u64) -> Result<(), Error> {
+        Ok(self.stream.watch(Arc::clone(&bell.0), key)?)
     }
 
     /// Stops decoding at the next step; `Finished` with `cancelled` follows.

@@ -2,13 +2,19 @@
 //!
 //! It speaks the real protocol over the real descriptors and locks nothing in. How it behaves while it
 //! loads is a word in `Start::chat_template`; how it behaves afterwards is the text of each prompt.
-//! Without any such word it answers `say N` with N pieces.
+//! Without any such word it answers `say N` with N pieces. `steps COUNT SIZE MICROS` waits until SIZE
+//! requests ask for it, and then decodes them together: COUNT steps, MICROS apart, a piece for each in one.
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
-    collections::VecDeque, fs::OpenOptions, io::Write, os::unix::net::UnixStream, process::exit,
-    thread::sleep, time::Duration,
+    collections::VecDeque,
+    fs::OpenOptions,
+    io::Write,
+    os::unix::net::UnixStream,
+    process::exit,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{
@@ -37,6 +43,7 @@ fn main() {
         socket,
         active: None,
         queue: VecDeque::new(),
+        batch: Vec::new(),
     };
     worker.load(&start);
     while let Ok(Some(order)) = orders.next() {
@@ -48,6 +55,8 @@ struct Fake {
     socket: UnixStream,
     active: Option<u64>,
     queue: VecDeque<Generate>,
+    /// Requests that are to be decoded together, and the tokens that each holds back for a piece.
+    batch: Vec<(u64, u32)>,
 }
 
 impl Fake {
@@ -263,6 +272,7 @@ impl Fake {
                 self.active = Some(request);
                 return;
             }
+            "steps" => return self.join_batch(order, rest),
             "noise" => {
                 let mut log = std::io::stderr();
                 for _ in 0..1024 {
@@ -280,6 +290,32 @@ impl Fake {
         if word == "finish-twice" {
             self.send(&finished(request, FinishReason::EndOfGeneration, said));
         }
+    }
+
+    /// Cancels are only read when the whole batch has ended.
+    fn join_batch(&mut self, order: &Generate, numbers: &str) {
+        let mut numbers = numbers.split(' ').map(|number| number.parse().unwrap());
+        let mut number = || -> u32 { numbers.next().unwrap() };
+        let (count, size, pause) = (number(), number(), number());
+        let held = (order.piece_interval_ms.saturating_mul(1000) / pause).clamp(1, count);
+        self.batch.push((order.request, held));
+        if self.batch.len() < size as usize {
+            return;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        let mut next = Instant::now();
+        for step in 1..=count {
+            next += Duration::from_micros(u64::from(pause));
+            sleep(next.saturating_duration_since(Instant::now()));
+            let due = batch.iter().filter(|&(_, held)| step % held == 0);
+            self.send_all(
+                due.map(|&(request, held)| piece(request, &"word ".repeat(held as usize), held)),
+            );
+        }
+        let ends = batch
+            .iter()
+            .map(|&(request, _)| finished(request, FinishReason::Length, count));
+        self.send_all(ends);
     }
 
     fn misbehave(&mut self, request: u64, word: &str) {
@@ -337,6 +373,15 @@ impl Fake {
     fn send(&mut self, event: &Event) {
         let mut bytes = Vec::new();
         frame::encode(event, MAX_EVENT, &mut bytes).unwrap();
+        self.raw(&bytes);
+    }
+
+    /// In one write.
+    fn send_all(&mut self, events: impl Iterator<Item = Event>) {
+        let mut bytes = Vec::new();
+        for event in events {
+            frame::encode(&event, MAX_EVENT, &mut bytes).unwrap();
+        }
         self.raw(&bytes);
     }
 

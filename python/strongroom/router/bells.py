@@ -1,0 +1,120 @@
+"""One wake-up of an event loop for all of its streams that got something."""
+
+import asyncio
+import itertools
+import os
+import threading
+from contextlib import suppress
+from weakref import WeakKeyDictionary, finalize, ref
+
+from strongroom._core import Bell
+from strongroom.backends.backend import Generation
+from strongroom.errors import RouterError
+
+__all__ = ["Bells", "Watch"]
+
+Loop = asyncio.AbstractEventLoop
+
+
+class Watch:
+    """The bell of one event loop, and the tasks in it that wait to be told of something.
+
+    All methods but `close` are called in that loop.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        """Have the loop watch a bell; raises RequestError where there is no descriptor for it."""
+        self._bell = Bell()
+        # The loop holds this object, and is not held by it: who drops a loop drops its bell.
+        self._loop = ref(loop)
+        self._pid = os.getpid()
+        self._keys = itertools.count()
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._closing = False
+        loop.add_reader(self._bell.fileno(), self._dispatch)
+
+    def is_of(self, loop: Loop) -> bool:
+        """Whether it is this loop's."""
+        return self._loop() is loop
+
+    def add(self, generation: Generation) -> int:
+        """Listen for a generation; return the key to wait by."""
+        key = next(self._keys)
+        generation.watch(self._bell, key)
+        return key
+
+    async def wait(self, key: int, loop: Loop) -> None:
+        """Wait until there is something, or seems to be, since `poll()` last returned None."""
+        waiter = loop.create_future()
+        self._waiting[key] = waiter
+        try:
+            await waiter
+        finally:
+            del self._waiting[key]
+            if self._closing:
+                self._leave()
+
+    def close(self) -> None:
+        """Have the loop forget the bell once nobody waits any more. From any thread; never waits."""
+        loop = self._loop()
+        # A forked child shares what the loop watches: to let go of it there would take it from the parent.
+        if loop is None or os.getpid() != self._pid:
+            return
+        self._closing = True
+        with suppress(RuntimeError):  # the loop is closed, and has forgotten everything
+            loop.call_soon_threadsafe(self._leave)
+
+    def _leave(self) -> None:
+        """Have the loop forget the bell, if nobody waits."""
+        loop = self._loop()
+        if loop is not None and not self._waiting:
+            loop.remove_reader(self._bell.fileno())
+
+    def _dispatch(self) -> None:
+        """Wake whoever has news."""
+        try:
+            keys = self._bell.take()
+        except RouterError:  # a forked child that runs its parent's loop: they are told when they look
+            keys = list(self._waiting)
+        for key in keys:
+            waiter = self._waiting.get(key)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+
+class Bells:
+    """The bells of one AsyncRouter: one in each event loop that reads its streams."""
+
+    def __init__(self) -> None:
+        """Start without any: a loop gets one when it first waits."""
+        self._lock = threading.Lock()
+        self._watches: WeakKeyDictionary[Loop, Watch] = WeakKeyDictionary()
+        self._pid = os.getpid()
+        # A loop may live longer than a Router that nobody closed.
+        finalize(self, close_all, self._watches).atexit = False
+
+    def of(self, loop: Loop) -> Watch:
+        """Return the loop's, which is the running one."""
+        with self._lock:
+            watch = self._watches.get(loop)
+            if watch is None:
+                # Of a loop that was closed under its tasks, they keep hold of it, and it of them.
+                for closed in [other for other in self._watches if other.is_closed()]:
+                    del self._watches[closed]
+                watch = self._watches[loop] = Watch(loop)
+            return watch
+
+    def close(self) -> None:
+        """Have every loop forget its bell once nobody waits there any more."""
+        if os.getpid() != self._pid:  # the lock may be held for ever
+            return
+        with self._lock:
+            watches = dict(self._watches)
+            self._watches.clear()
+        close_all(watches)
+
+
+def close_all(watches: "WeakKeyDictionary[Loop, Watch] | dict[Loop, Watch]") -> None:
+    """Close them all."""
+    for watch in list(watches.values()):
+        watch.close()
