@@ -159,6 +159,10 @@ bench-peers: $(venv)/.built $(peers)/.installed ## Measure many requests at once
 	$(venv)/bin/python -m benches.peers $(models) --peers $(peers)/bin/python \
 	    $(foreach option,STREAMS ROUNDS TOKENS THREADS MODELS CASES,$(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) $($(option))))
 
+.PHONY: bench-embeddings
+bench-embeddings: $(venv)/.built $(peers)/.installed ## Measure vectors of a thousand short texts against xllamacpp and llama-cpp-python; writes benches/out/embeddings.json
+	$(venv)/bin/python -m benches.embeddings "$$($(venv)/bin/python demo/fetch_model.py $(models))" --peers $(peers)/bin/python
+
 .PHONY: bench-latency
 bench-latency: $(venv)/.built ## Measure what a request waits for, and what its time tells other tenants; writes benches/out/latency.json
 	$(venv)/bin/python -m benches.latency "$$($(venv)/bin/python demo/fetch_model.py $(models))"

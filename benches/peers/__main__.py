@@ -136,7 +136,7 @@ def main() -> int:
     arguments = parse()
     console = Console()
     if not console.is_terminal:
-        console = Console(width=190)
+        console = Console(width=205)
     found, described = run(arguments, console)
     settings = {
         "threads": arguments.threads,

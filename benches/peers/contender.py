@@ -68,15 +68,19 @@ class Contender:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def tell(self, order: str) -> dict[str, Any]:
+        """Write a line, and read the answer."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # reading tells why
+            self.process.stdin.write(order + "\n")
+        return self.line()
+
     def ask(self, prompts: Sequence[str], *, tokens: int, shared: bool) -> Outcome:
         """Let it continue all prompts at once, for so many tokens each."""
         texts = [prompt.replace("\n", "\\n") for prompt in prompts]
         order = "\t".join([str(tokens), "shared" if shared else "distinct", *texts])
-        assert self.process.stdin is not None
         began, busy, spent = time.perf_counter(), busy_seconds(), self.cpu_seconds()
-        with contextlib.suppress(BrokenPipeError):  # reading tells why
-            self.process.stdin.write(order + "\n")
-        answer = self.line()
+        answer = self.tell(order)
         seconds = time.perf_counter() - began
         spent = self.cpu_seconds() - spent
         foreign = max(0.0, busy_seconds() - busy - spent) / (seconds * CORES)

@@ -108,6 +108,8 @@ class Row:
     figures: Figures | None
     requests: Ratio | None
     decoding: Ratio | None
+    cpu: Ratio | None
+    """Of processor time per new token: it holds on a busy machine too, as long as no thread spins."""
     failure: str | None
 
     def plain(self) -> dict[str, Any]:
@@ -122,6 +124,7 @@ class Row:
             "figures": asdict(self.figures) if self.figures else None,
             "requests": self.requests.plain() if self.requests else None,
             "decoding": self.decoding.plain() if self.decoding else None,
+            "cpu": self.cpu.plain() if self.cpu else None,
             "failure": self.failure,
         }
 
@@ -132,12 +135,17 @@ def rows(model: str, case: Case, streams: int, results: Results) -> list[Row]:
     found = []
     for name in CONTENDERS:
         theirs = results.outcomes.get(name)
-        requests = decoding = None
+        requests = decoding = cpu = None
         if ours and theirs and name != OURS:
             requests = Ratio.of(
                 [outcome.request_rate for outcome in ours],
                 [outcome.request_rate for outcome in theirs],
                 goal(name, streams),
+            )
+            cpu = Ratio.of(
+                [outcome.cpu_per_token for outcome in ours],
+                [outcome.cpu_per_token for outcome in theirs],
+                None,
             )
             pairs = [(a.decode_rate, b.decode_rate) for a, b in zip(ours, theirs, strict=True)]
             decoded = [(a, b) for a, b in pairs if a is not None and b is not None]
@@ -154,6 +162,7 @@ def rows(model: str, case: Case, streams: int, results: Results) -> list[Row]:
                 figures=Figures.of(theirs) if theirs else None,
                 requests=requests,
                 decoding=decoding,
+                cpu=cpu,
                 failure=results.failures.get(name),
             )
         )

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benches.peers.figures import Figures, Ratio, Row
+from benches.peers.figures import Figures, Row
 
 COLUMNS = (
     "prompts",
@@ -31,6 +31,7 @@ COLUMNS = (
     "goal",
     "",
     "decoding ÷",
+    "CPU ÷",
 )
 BUSY_SHARE = 0.05
 """Of the machine, used by others: with more, times say little."""
@@ -71,16 +72,18 @@ def figure_cells(figures: Figures) -> list[str]:
     ]
 
 
-def ratio_cells(requests: Ratio | None, decoding: Ratio | None) -> list[str]:
+def ratio_cells(row: Row) -> list[str]:
     """Write what Strongroom is to it."""
+    requests = row.requests
     if requests is None:
-        return [""] * 5
+        return [""] * 6
     return [
         f"{requests.median:.3f}",
         f"{requests.low:.3f}-{requests.high:.3f}",
         str(requests.goal or ""),
         requests.verdict,
-        "" if decoding is None else f"{decoding.median:.3f}",
+        "" if row.decoding is None else f"{row.decoding.median:.3f}",
+        "" if row.cpu is None else f"{row.cpu.median:.3f}",
     ]
 
 
@@ -98,7 +101,7 @@ def show(rows: list[Row], contenders: dict[str, Any], console: Console) -> None:
                 table.add_section()
             last = (row.case, row.streams)
             cells = figure_cells(row.figures) if row.figures else ["failed", *[""] * 6]
-            ratios = ratio_cells(row.requests, row.decoding)
+            ratios = ratio_cells(row)
             table.add_row(row.case, str(row.streams), row.contender, *cells, *ratios)
         console.print(table)
     for doubt in unequal_sets(contenders) + doubts(rows):

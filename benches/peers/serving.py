@@ -64,9 +64,20 @@ class Served:
 
 
 def serve(answer: Callable[[Order], Served], *, version: str, system: str, threads: int) -> None:
-    """Answer lines until there are no more. What a library prints goes to standard error."""
+    """Answer lines until there are no more."""
+    answer_lines(
+        lambda line: asdict(answer(Order.parse(line))),
+        {"version": version, "system": system, "threads": threads},
+    )
+
+
+def answer_lines(answer: Callable[[str], object], ready: object) -> None:
+    """Say that all is ready, and answer lines until there are no more.
+
+    What a library prints goes to standard error.
+    """
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    print(json.dumps({"version": version, "system": system, "threads": threads}), file=out)
+    print(json.dumps(ready), file=out)
     for line in sys.stdin:
-        print(json.dumps(asdict(answer(Order.parse(line)))), file=out)
+        print(json.dumps(answer(line)), file=out)
