@@ -153,6 +153,34 @@ bench-signatures: $(venv)/.built ## Measure what a signature adds to a load
 bench-data: $(venv)/.built ## Measure encrypting records against cryptography's AESGCM; writes benches/out/data.json
 	$(venv)/bin/python -m benches.data
 
+# What is measured against, in an environment of its own. llama-cpp-python is compiled, for the instruction
+# sets that the worker and the other peer are compiled for.
+peers := $(venv)/peers
+$(peers)/.installed: benches/peers/requirements.txt | $(venv)/.installed
+	@echo "Creating .venv/peers (compiles another llama.cpp: 10 to 15 minutes on two cores)"
+	@test -x $(peers)/bin/python || $(PYTHON) -m venv $(peers)
+	@CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON -DLLAVA_BUILD=OFF" \
+	    $(peers)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: $(venv)/.built $(peers)/.installed ## Measure many requests at once against bare llama.cpp, xllamacpp and llama-cpp-python, STREAMS=1,8 ROUNDS=7 MODELS=smollm2,gemma3 CASES=short-distinct; writes benches/out/peers.json
+	cargo build $(worker_config) $(worker_flags) -p strongroom-engine --example batch_loop
+	$(venv)/bin/python -m benches.peers $(models) --peers $(peers)/bin/python \
+	    $(foreach option,STREAMS ROUNDS TOKENS THREADS MODELS CASES,$(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) $($(option))))
+
+.PHONY: bench-embeddings
+bench-embeddings: $(venv)/.built $(peers)/.installed ## Measure vectors of a thousand short texts against xllamacpp and llama-cpp-python; writes benches/out/embeddings.json
+	$(venv)/bin/python -m benches.embeddings "$$($(venv)/bin/python demo/fetch_model.py $(models))" --peers $(peers)/bin/python
+
+.PHONY: bench-latency
+bench-latency: $(venv)/.built ## Measure what a request waits for, and what its time tells other tenants; writes benches/out/latency.json
+	$(venv)/bin/python -m benches.latency "$$($(venv)/bin/python demo/fetch_model.py $(models))"
+
+.PHONY: bench-protections
+bench-protections: $(venv)/.built ## Measure what each protection costs; writes benches/out/protections.json
+	$(venv)/bin/python -m benches.protections "$$($(venv)/bin/python demo/fetch_model.py $(models))"
+
 .PHONY: wheel
 wheel: $(LIBCLANG_PATH)/libclang.so ## The wheel for publishing, with every instruction set
 	STRONGROOM_INSTRUCTION_SETS="avx2 avx512" maturin build --release --out dist
@@ -195,7 +223,10 @@ clean: ## Remove what was built, but not .venv and .models
 	rm -rf target dist
 
 .PHONY: requirements
-requirements: $(venv)/.installed ## Lock requirements.in into requirements.txt
+requirements: $(venv)/.installed ## Lock each requirements.in into the requirements.txt beside it
 	$(venv)/bin/python -m venv .venv/lock && .venv/lock/bin/pip install --quiet pip-tools
 	.venv/lock/bin/pip-compile --quiet --upgrade --generate-hashes --no-strip-extras --no-header \
 	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --allow-unsafe -o requirements.txt requirements.in
+	.venv/lock/bin/pip-compile --quiet --upgrade --generate-hashes --no-strip-extras --no-header \
+	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --allow-unsafe \
+	    -o benches/peers/requirements.txt benches/peers/requirements.in

@@ -1,0 +1,86 @@
+"""`python -m benches.peers.contenders.strongroom MODEL THREADS STREAMS CONTEXT`.
+
+The package as it is installed, with its defaults: in its sandbox, verified, the pieces of a stream no more
+often than `piece_interval`. Prompts that share a beginning are one tenant's; the others are nobody's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import resource
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import strongroom
+from benches.peers.serving import Order, Served, Stream, serve
+from strongroom import AsyncRouter, Limits, Sandboxing, Security, Settings
+
+MODEL = "bench"
+STREAM_OPTIONS = inspect.signature(AsyncRouter.stream).parameters
+
+
+def limits(streams: int, context: int) -> Limits:
+    """Return limits that let all streams decode at once."""
+    known = {field.name for field in fields(Limits)}
+    wanted = {"context_length": context, "concurrent_requests": max(16, streams), "max_concurrent": streams}
+    return Limits(**{name: value for name, value in wanted.items() if name in known})
+
+
+async def read(router: AsyncRouter, order: Order, prompt: str) -> Stream:
+    """Read one answer."""
+    found = Stream()
+    tenant: Any = {"tenant": "bench"} if order.shared and "tenant" in STREAM_OPTIONS else {}
+    answer = router.stream(prompt, raw=True, model=MODEL, max_tokens=order.tokens, temperature=0, **tenant)
+    async for piece in answer:
+        if piece.text:
+            found.times.append(order.now())
+    result = answer.result
+    found.prompt_tokens, found.tokens, found.text = (
+        result.prompt_tokens,
+        result.completion_tokens,
+        result.text,
+    )
+    return found
+
+
+async def read_all(router: AsyncRouter, order: Order) -> list[Stream]:
+    """Read all answers, side by side."""
+    return await asyncio.gather(*(read(router, order, prompt) for prompt in order.prompts))
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of this process; the worker is another one."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    """Load, and answer."""
+    path, threads, streams, context = Path(sys.argv[1]), *map(int, sys.argv[2:])
+    with path.open("rb") as file:
+        checksum = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    settings = Settings(
+        security=Security(sandboxing=Sandboxing(cpu_limit=threads, memory_limit="16GB")),
+        limits=limits(streams, context),
+    )
+    with asyncio.Runner() as runner:
+        router = AsyncRouter(settings)
+        info = runner.run(router.load(MODEL, path, checksum=checksum))
+
+        def answer(order: Order) -> Served:
+            before = cpu_seconds()
+            found = runner.run(read_all(router, order))
+            return Served(found, order.now(), cpu_seconds() - before)
+
+        layers = ", ".join(layer.name for layer in info.sandbox)
+        version = f"strongroom {strongroom.__version__}"
+        serve(answer, version=version, system=f"isolation: {layers}", threads=info.threads)
+        runner.run(router.close())
+
+
+if __name__ == "__main__":
+    main()
