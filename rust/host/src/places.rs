@@ -57,7 +57,7 @@ impl Places {
         }
         taken.all += 1;
         if let Some(tenant) = &tenant {
-            *taken.tenants.entry(tenant.clone()).or_default() += 1;
+            *taken.tenants.entry(*tenant).or_default() += 1;
         }
         drop(taken);
         Ok(Place {
