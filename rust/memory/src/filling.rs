@@ -70,6 +70,13 @@ impl Filling {
         })
     }
 
+    /// Makes it `size` bytes long; what is beyond what it was made with gets no huge pages.
+    pub(crate) fn resize(&mut self, size: usize) -> Result<(), Errno> {
+        rustix::fs::ftruncate(&self.memory, size as u64)?;
+        self.size = size;
+        Ok(())
+    }
+
     /// Keeps every page from a swap device, from before it is written.
     pub(crate) fn pin(&mut self) -> Result<(), Errno> {
         self.pinned = Some(Pinned::new(self.memory.as_fd(), self.size)?);
