@@ -42,6 +42,10 @@ def test_a_variable_is_not_used_up_when_another_key_cannot_be_read(
     assert caught.value.code == "seal.key_file"
     assert "STORE_KEY" in os.environ
     key_in(tmp_path, "late")
+    with pytest.raises(SealError) as caught:
+        Store(tmp_path / "store", [*keys, EnvironmentKey(variable="NOT_THERE")]).open_keys()
+    assert caught.value.code == "seal.no_variable"
+    assert "STORE_KEY" in os.environ
     store = Store(tmp_path / "store", keys)
     enter_model(store, "tiny", tiny)
     assert "STORE_KEY" not in os.environ
@@ -67,16 +71,20 @@ from strongroom import KeyFile, Store
 folder = Path(sys.argv[1])
 store = Store(folder / "store", [KeyFile(file=folder / "key")])
 parent, children = os.getpid(), []
+reading, writing = os.pipe()
 def fork(done, total):
     if os.getpid() == parent and not children:
         children.append(os.fork())
         if not children[0]:
+            os.close(writing)
+            os.read(reading, 1)  # until its parent is done
             return  # goes on as if it were its parent
 work = {"open": lambda: store.open("m", progress=fork), "verify": lambda: store.verify("m", progress=fork),
     "rekey": lambda: store.rekey("m", store, progress=fork)}[sys.argv[2]]
 work()
 assert os.getpid() == parent
 assert children
+os.close(writing)
 print(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
 """
 

@@ -376,7 +376,7 @@ class Store:
         with self._making:
             left = [place for place in range(len(self._keys)) if place not in self._keyrings]
             # What is in the environment is used up by being read: last, once all others could be.
-            for place in sorted(left, key=lambda place: isinstance(self._keys[place], EnvironmentKey)):
+            for place in sorted(left, key=lambda place: used_up(self._keys[place])):
                 self._keyrings[place] = keyring_of(self._keys[place])
             return [self._keyrings[place] for place in range(len(self._keys))]
 
@@ -412,3 +412,8 @@ class Store:
             yield Sealed(entry, descriptor, f"{self._files.path}/{entry.file}", expected)
         finally:
             os.close(descriptor)
+
+
+def used_up(key: Key) -> bool:
+    """Whether reading a key is the end of it, and there is one to be read."""
+    return isinstance(key, EnvironmentKey) and key.variable in os.environ

@@ -24,7 +24,7 @@ use rustix::{
 };
 
 use crate::{
-    mapping::{IMMUTABLE, Mapping},
+    mapping::{IMMUTABLE, Mapping, keep_from_children},
     pinned::Pinned,
 };
 
@@ -218,7 +218,11 @@ impl Huge {
                 0,
             )
         };
-        mapped.is_ok().then_some(huge)
+        mapped.ok()?;
+        // SAFETY: the mapping that was just made; nothing is read through it. What fills an image is of
+        // a thread that a child doesn't have, or ends with the child.
+        unsafe { keep_from_children(start, size) };
+        Some(huge)
     }
 
     /// Makes `pages` huge pages from `offset` on, a multiple of their size. Says whether they are.
