@@ -33,6 +33,7 @@ __all__ = [
     "ManifestEvidence",
     "Model",
     "Piece",
+    "Received",
     "SealedHeader",
     "SecureBuffer",
     "SideFile",
@@ -55,6 +56,7 @@ __all__ = [
     "open_sealed",
     "owner_of",
     "read_side_file",
+    "receive",
     "rehearse",
     "reseal",
     "seal_file",
@@ -549,8 +551,12 @@ class Image:
         part_checksums: Sequence[str] = (),
         manifest: Manifest | None = None,
         manifest_names: Sequence[str] = (),
+        received: Sequence[Received] = (),
     ) -> Image:
         """Reads a file, or every part of a model, once into sealed memory, hashing every byte.
+
+        What was `received`, the file or every part of it, is taken in its place, and can be once; `path`
+        and `parts` are what messages call it.
 
         `checksum` is `sha256:`, `sha384:` or `sha512:` and hexadecimal digits; where it is given it
         is compared, whatever `danger_unverified` says. So is a signature by the owner of `public_key`;
@@ -576,7 +582,7 @@ class Image:
         *,
         keyrings: Sequence[Keyring],
         message_id: str,
-        expected: Mapping[str, str],
+        expected: Mapping[str, str | None],
         digest: str,
         allow_architectures: Sequence[str] = (),
         size_limit: int | None = None,
@@ -978,6 +984,31 @@ class DataCipher:
         """Ids and versions, the one that encrypts first."""
 
 @final
+class Received:
+    """A file that a host sent, in sealed memory. Nothing proves it yet."""
+
+    @property
+    def source(self) -> str:
+        """Where it is from, without a query."""
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+def receive(
+    reference: str,
+    *,
+    sources: Sources,
+    checksum: str | None = None,
+    size_limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Received:
+    """Receives a source on a host into sealed memory; no file has any of it.
+
+    It has to have the digest `checksum` where that is given. `progress` is as in `fetch`. Raises FetchError,
+    ChecksumError, SourceError.
+    """
+
+@final
 class SealedHeader:
     """What a sealed file says to whoever has no key. Nothing of it is authenticated."""
 
@@ -1048,15 +1079,15 @@ def verify_sealed(
     *,
     keyrings: Sequence[Keyring],
     message_id: str,
-    expected: Mapping[str, str],
-    digest: str,
+    expected: Mapping[str, str | None],
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, str]:
-    """Authenticates every byte of a sealed file, and holds the model to its digest; returns its context.
+) -> tuple[dict[str, str], str]:
+    """Authenticates every byte of a sealed file; returns its context, and the SHA-256 of what is in it.
 
-    The file must be of the message `message_id`, in hexadecimal.
+    The file must be of the message `message_id`, in hexadecimal. Its context has to have each pair that is
+    `expected`, and no pair of a key for which None is.
 
-    Raises SealError, ChecksumError, StoreError.
+    Raises SealError, StoreError.
     """
 
 def export_sealed(
@@ -1067,7 +1098,7 @@ def export_sealed(
     *,
     keyrings: Sequence[Keyring],
     message_id: str,
-    expected: Mapping[str, str],
+    expected: Mapping[str, str | None],
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Opens a sealed file into an open, empty one, which is put on the disk.
@@ -1084,10 +1115,13 @@ def reseal(
     keyrings: Sequence[Keyring],
     new_keyrings: Sequence[Keyring],
     message_id: str,
-    expected: Mapping[str, str],
+    expected: Mapping[str, str | None],
+    added: Mapping[str, str],
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """Seals what is in a sealed file anew, under a fresh data key; returns the new message's id.
+
+    Pairs that are `added` to its context have keys that it hasn't.
 
     Raises SealError, StoreError.
     """

@@ -65,6 +65,8 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "store.no_key": "name one, as --key-file FILE or in the [store] table of the configuration",
         "store.service": "see to the service, its address and this program's rights there",
         "store.changed": "look what it is now, then try again",
+        "store.other": "name the directory of that store, or the id of this one",
+        "store.unbound": "seal it anew, without naming the store's id: `strongroom store rekey`",
         "store.missing": "restore the store's directory from a copy, or remove the name from it",
         "store.evidence": "add the model again, from its source",
         "store.unreadable": "check the store's directory and the permissions in it",

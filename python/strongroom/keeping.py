@@ -147,7 +147,20 @@ def entered(directory: int, name: str, *, make: bool) -> int:
             raise
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=directory)
+        return usable(os.open(name, flags, dir_fd=directory))
     return os.open(name, flags, dir_fd=directory)
+
+
+def usable(made: int) -> int:
+    """Let its owner enter a directory that was just made, whatever the umask took away."""
+    try:
+        status = os.fstat(made)
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
+            os.chmod(f"/proc/self/fd/{made}", 0o700)  # noqa: PTH101 - of the very directory that is open
+    except BaseException:
+        os.close(made)
+        raise
+    return made
 
 
 def refuse_strangers(path: str, status: os.stat_result, refusals: Refusals, *, sticky: bool = False) -> None:
@@ -175,6 +188,9 @@ def guarded(path: str, refusals: Refusals) -> Iterator[None]:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         with directory_of(path, refusals, make=True) as (directory, name):
             guard = os.open(f"{name}.guard", flags, 0o600, dir_fd=directory)
+        # Whatever the umask took away: the next process has to open it.
+        if not os.fstat(guard).st_mode & stat.S_IRUSR:
+            os.fchmod(guard, 0o600)
     except OSError as error:
         raise unwritable(path, error, refusals) from None
     try:

@@ -13,6 +13,7 @@ What Python copies out of a buffer, `bytes(key)` above all, is wiped by nobody.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -103,6 +104,10 @@ class SecureArena:
             raise OptionError(
                 "option.wrong_type", f"max_age must be seconds or a timedelta, not {shown(max_age)}"
             )
+        try:
+            max_age = None if max_age is None else float(max_age)
+        except OverflowError:
+            max_age = math.inf  # more than there can be: the core refuses both
         _integer("max_bytes", max_bytes)
         _word("backing", backing)
         _word("fallback", fallback)

@@ -54,6 +54,7 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
 
         [store]
         directory = "/srv/store"
+        id = "0123456789abcdef0123456789abcdef"
         keys = [{file = "/etc/key"}]
         """,
     )

@@ -92,6 +92,7 @@ def test_options_that_can_not_be_are_refused(arena: SecureArena) -> None:
         {"max_age": 0},
         {"max_age": -1.5},
         {"max_age": float("nan")},
+        {"max_age": 2**2000},
         {"max_age": timedelta(seconds=-1)},
         {"backing": "swappable"},
         {"fallback": "silent"},

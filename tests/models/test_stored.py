@@ -98,7 +98,7 @@ def test_a_key_that_was_revoked_after_a_signed_model_entered(folder: Path, tiny:
     signed.write_bytes(tiny.path.read_bytes())
     openssl_sign("p256", private, signed, folder / "signed.gguf.sig")
     store = store_in(folder, folder / "key")
-    enter(store, "signed", str(signed), given=Given(public_key=public), security=Security())
+    enter(store, "signed", str(signed), given=Given(public_key=public), settings=Settings())
     with Router(settings(folder, proof="signature")) as router:
         signer = router.load("signed").signer
     assert signer is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom import KeyFile, Security, Store
+from strongroom import KeyFile, Settings, Store
 from strongroom.models.proofs import Given
 from strongroom.models.stored import enter
 from tests.conftest import Model
@@ -32,7 +32,7 @@ def enter_model(store: Store, name: str, model: Model, *, replacing: bool = Fals
         name,
         str(model.path),
         given=Given(checksum=model.checksum),
-        security=Security(),
+        settings=Settings(),
         replacing=replacing,
     )
 

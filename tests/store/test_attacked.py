@@ -161,4 +161,4 @@ def test_a_new_name_without_a_new_key_does_not_pass_for_one(tmp_path: Path) -> N
     from strongroom.cli.store.changing import rekey
 
     with pytest.raises(OptionError, match="--new-key-name"):
-        rekey(["tiny"], store=tmp_path / "store", new_key_name=["other"])
+        rekey(names=["tiny"], store=tmp_path / "store", new_key_name=["other"])

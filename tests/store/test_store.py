@@ -13,6 +13,7 @@ from strongroom import (
     OutputError,
     SealError,
     Security,
+    Settings,
     SettingsError,
     Store,
     StoreError,
@@ -71,7 +72,7 @@ def test_while_it_is_sealed_nothing_on_the_disk_holds_plaintext(
             assert MARKER not in data
 
     enter(
-        store, "m", str(marked.path), given=Given(checksum=marked.checksum), security=Security(), sealing=look
+        store, "m", str(marked.path), given=Given(checksum=marked.checksum), settings=Settings(), sealing=look
     )
     assert max(seen) > 1 << 20, "files without a name were looked at"
 
@@ -130,10 +131,16 @@ def test_what_can_be_no_name(tmp_path: Path, key: Path, tiny: Model, name: str) 
 def test_nothing_enters_that_nothing_proves(tmp_path: Path, key: Path, tiny: Model) -> None:
     store = store_in(tmp_path, key)
     with pytest.raises(TrustError) as caught:
-        enter(store, "t", str(tiny.path), given=Given(), security=Security(verification="danger-none"))
+        enter(
+            store,
+            "t",
+            str(tiny.path),
+            given=Given(),
+            settings=Settings(security=Security(verification="danger-none")),
+        )
     assert caught.value.code == "trust.no_proof"
     with pytest.raises(ChecksumError):
-        enter(store, "t", str(tiny.path), given=Given(checksum="sha256:" + "0" * 64), security=Security())
+        enter(store, "t", str(tiny.path), given=Given(checksum="sha256:" + "0" * 64), settings=Settings())
     with pytest.raises(StoreError) as caught_too:
         enter_model(store_in(tmp_path), "t", tiny)
     assert caught_too.value.code == "store.no_key"
@@ -289,7 +296,7 @@ def test_what_a_callback_raises_ends_the_work_and_changes_nothing(store: Store, 
             "x",
             str(marked.path),
             given=Given(checksum=marked.checksum),
-            security=Security(),
+            settings=Settings(),
             sealing=enough,
         ),
     ):

@@ -159,7 +159,8 @@ def test_two_names_of_one_file(store: Store) -> None:
 def test_sealed_files_that_are_not_what_they_were(
     store: Store, tmp_path: Path, key: Path, tiny: Model
 ) -> None:
-    path = Path(store.directory, "models", store.models()["tiny"].file)
+    older = Path(store.directory, "models", store.models()["tiny"].file).read_bytes()
+    path = Path(store.directory, "models", store.rekey("tiny", store).file)
     kept = tmp_path / "kept"
     path.rename(kept)
     elsewhere = store_in(tmp_path / "elsewhere", key)
@@ -184,7 +185,8 @@ def test_sealed_files_that_are_not_what_they_were(
             lambda: path.write_bytes(data[:2000] + bytes([data[2000] ^ 1]) + data[2001:]),
             "seal.authentication",
         ),
-        (lambda: shutil.copy(theirs["tiny"], path), "store.exchanged"),
+        (lambda: shutil.copy(theirs["tiny"], path), "seal.context"),
+        (lambda: path.write_bytes(older), "store.exchanged"),
         (lambda: shutil.copy(theirs["another"], path), "seal.context"),
         (lambda: None, "store.missing"),
     ]
@@ -231,9 +233,10 @@ def test_evidence_that_is_none_though_it_is_authentic(
     tmp_path: Path, key: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch, evidence: str | None
 ) -> None:
     # As who has the key, or another version, could seal it.
-    def bound(name: str, entry: index.Entry, _evidence: Found) -> dict[str, str]:
+    def bound(name: str, entry: index.Entry, store: str, _evidence: Found) -> dict[str, str]:
         found = {} if evidence is None else {"strongroom-evidence": evidence}
-        return context.expected(name, entry) | found
+        pairs = context.expected(name, entry, store) | found
+        return {key: value for key, value in pairs.items() if value is not None}
 
     store = store_in(tmp_path, key)
     monkeypatch.setattr(context, "bound", bound)

@@ -49,7 +49,7 @@ def pause(what):
 store = Store(directory, [KeyFile(file=key)])
 store.open_keys()
 pause("key read")
-enter(store, "model", path, given=Given(checksum=checksum), security=Security())
+enter(store, "model", path, given=Given(checksum=checksum), settings=Settings())
 pause("sealed")
 store.verify("model")
 pause("verified")

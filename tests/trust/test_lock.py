@@ -322,14 +322,15 @@ def test_a_kill_before_each_call_leaves_it_whole(call: str, path: str) -> None:
     hold(path, "smol", Record(D1))
     script = f"""
 import os, signal, sys
+from strongroom import documents
 from strongroom.trust import lock
 def killed(*_arguments, **_options):
     os.kill(os.getpid(), signal.SIGKILL)
-original = lock.replace
+original = documents.replace
 def replacing(*arguments):
     os.{call} = killed
     original(*arguments)
-lock.replace = replacing
+documents.replace = replacing
 lock.accept(sys.argv[1], "smol", lock.Record("sha256:" + "2" * 64))
 """
     run = subprocess.run([sys.executable, "-c", script, path], check=False, timeout=60)

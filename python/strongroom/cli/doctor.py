@@ -7,8 +7,9 @@ import typer
 
 from strongroom import _core
 from strongroom.backends.local import WORKERS
-from strongroom.cli.arguments import Checksums, Config, ModelVersion, Name, checksum_of, configured
+from strongroom.cli.arguments import Checksums, ModelVersion, Name, checksum_of
 from strongroom.cli.loading import Load, loaded, sandbox_table, summary
+from strongroom.cli.store.options import AtStoreWithKeys, Json, at_store
 from strongroom.cli.terminal import note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import StrongroomError
@@ -19,24 +20,26 @@ __all__ = ["doctor"]
 VERDICTS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("", "")}
 
 
+@at_store
 def doctor(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]", help="A model to start a worker of, whose sandbox is then reported."
+            metavar="[MODEL]",
+            help="A model, or a name in the store, to start a worker of; its sandbox is then reported.",
         ),
     ] = None,
     *,
+    at: AtStoreWithKeys,
     checksum: Checksums = None,
     name: Name = None,
     model_version: ModelVersion = None,
-    config: Config = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    json: Json = False,
 ) -> None:
     """Show what this machine can enforce, and what is in force around a worker, with or without a MODEL."""
     capabilities = _core.doctor()
     # Without either there is nothing that settings could change.
-    settings = None if model is None and config is None else configured(config, {})
+    settings = None if model is None and at.config is None else at.settings()
     if model is None or settings is None:
         sandbox = rehearsed()
     else:

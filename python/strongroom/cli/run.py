@@ -13,7 +13,6 @@ from strongroom.cli.arguments import (
     Architectures,
     CertificateChain,
     Checksums,
-    Config,
     Hash,
     Identity,
     Issuer,
@@ -23,25 +22,13 @@ from strongroom.cli.arguments import (
     PublicKey,
     SignatureFile,
     TrustedRoot,
-    configured,
     given_of,
 )
 from strongroom.cli.loading import Load, loaded
-from strongroom.cli.store.options import (
-    Directory,
-    KernelKeyName,
-    KeyFiles,
-    KeyName,
-    KeyNamespace,
-    KeyVariable,
-    PassphraseFile,
-    store_options,
-)
-from strongroom.cli.terminal import json_of, write_json
-from strongroom.errors import OptionError, PromptError, SourceError, StrongroomError
+from strongroom.cli.store.options import AtStoreWithKeys, at_store
+from strongroom.errors import OptionError, PromptError, SourceError
 from strongroom.messages import Message, conversation, plain_text
 from strongroom.sampling import Sampling, SamplingOptions
-from strongroom.store.keys import NAMESPACE
 
 __all__ = ["run"]
 
@@ -57,6 +44,7 @@ SAMPLING = "Choosing tokens"
 SANDBOX = "The sandbox"
 
 
+@at_store
 def run(
     model: Annotated[
         str,
@@ -70,6 +58,7 @@ def run(
         ),
     ] = None,
     *,
+    at: AtStoreWithKeys,
     checksum: Checksums = None,
     name: Name = None,
     model_version: ModelVersion = None,
@@ -126,14 +115,6 @@ def run(
         str | None,
         typer.Option(metavar="KIND", help="process, maximum, danger-none.", rich_help_panel=SANDBOX),
     ] = None,
-    store: Directory = None,
-    key_file: KeyFiles = None,
-    key_variable: KeyVariable = None,
-    passphrase_file: PassphraseFile = None,
-    kernel_key: KernelKeyName = None,
-    key_name: KeyName = None,
-    key_namespace: KeyNamespace = NAMESPACE,
-    config: Config = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of a streamed answer.")
     ] = False,
@@ -145,76 +126,61 @@ def run(
     chatting = prompt is None and not json and sys.stdin.isatty() and sys.stdout.isatty()
     if complete and chatting:
         raise typer.BadParameter("--complete needs a PROMPT, or standard input that is no terminal")
-    try:
-        sampling: dict[str, Any] = {
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "min_p": min_p,
-            "repeat_penalty": repeat_penalty,
-            "presence_penalty": presence_penalty,
-            "frequency_penalty": frequency_penalty,
-            "seed": seed,
-            "stop": stop,
-            "logit_bias": biases(logit_bias) if logit_bias else None,
-        }
-        options: SamplingOptions = {name: value for name, value in sampling.items() if value is not None}  # type: ignore[assignment]
-        load = Load(
-            model,
-            configured(
-                config,
-                {
-                    "security.verification": "danger-none" if danger_no_verification else None,
-                    "security.isolation": isolation,
-                    "security.sandboxing.memory_limit": number_or_text(memory_limit),
-                    "security.sandboxing.cpu_limit": number_or_text(cpu_limit),
-                    "security.sandboxing.timeout": timeout,
-                    "limits.context_length": context_length,
-                    **store_options(
-                        store,
-                        files=key_file,
-                        variable=key_variable,
-                        passphrase_file=passphrase_file,
-                        kernel_key=kernel_key,
-                        names=key_name,
-                        namespace=key_namespace,
-                    ),
-                },
-            ),
-            given=given_of(
-                checksum=checksum,
-                signature=signature,
-                public_key=public_key,
-                hash=hash,
-                manifest=manifest,
-                certificate_chain=certificate_chain,
-                identity=identity,
-                issuer=issuer,
-                trusted_root=trusted_root,
-            ),
-            chat_template=None if chat_template is None else template_in(chat_template),
-            allow_architectures=allow_architecture or (),
-            name=name,
-            version=model_version,
-        )
-        Sampling.of(options)  # before minutes may go into loading
-        before = () if system is None else (Message("system", system),)
-        if chatting:
-            with loaded(load, quiet=quiet) as (router, _, _):
-                asking.chat(router, before, options, quiet=quiet)
-            return
-        text = standard_input() if prompt is None else prompt
-        question = plain_text(text) if complete else (*before, *conversation(text))
-        with loaded(load, quiet=quiet or json) as (router, info, seconds):
-            if json:
-                asking.write(router, question, options, info, seconds)
-            else:
-                asking.show(router, question, options, seconds, quiet=quiet)
-    except StrongroomError as error:
+    sampling: dict[str, Any] = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "repeat_penalty": repeat_penalty,
+        "presence_penalty": presence_penalty,
+        "frequency_penalty": frequency_penalty,
+        "seed": seed,
+        "stop": stop,
+        "logit_bias": biases(logit_bias) if logit_bias else None,
+    }
+    options: SamplingOptions = {name: value for name, value in sampling.items() if value is not None}  # type: ignore[assignment]
+    load = Load(
+        model,
+        at.settings(
+            {
+                "security.verification": "danger-none" if danger_no_verification else None,
+                "security.isolation": isolation,
+                "security.sandboxing.memory_limit": number_or_text(memory_limit),
+                "security.sandboxing.cpu_limit": number_or_text(cpu_limit),
+                "security.sandboxing.timeout": timeout,
+                "limits.context_length": context_length,
+            }
+        ),
+        given=given_of(
+            checksum=checksum,
+            signature=signature,
+            public_key=public_key,
+            hash=hash,
+            manifest=manifest,
+            certificate_chain=certificate_chain,
+            identity=identity,
+            issuer=issuer,
+            trusted_root=trusted_root,
+        ),
+        chat_template=None if chat_template is None else template_in(chat_template),
+        allow_architectures=allow_architecture or (),
+        name=name,
+        version=model_version,
+    )
+    Sampling.of(options)  # before minutes may go into loading
+    before = () if system is None else (Message("system", system),)
+    if chatting:
+        with loaded(load, quiet=quiet) as (router, _, _):
+            asking.chat(router, before, options, quiet=quiet)
+        return
+    text = standard_input() if prompt is None else prompt
+    question = plain_text(text) if complete else (*before, *conversation(text))
+    with loaded(load, quiet=quiet or json) as (router, info, seconds):
         if json:
-            write_json(json_of(error))
-        raise
+            asking.write(router, question, options, info, seconds)
+        else:
+            asking.show(router, question, options, seconds, quiet=quiet)
 
 
 def number_or_text(value: str | None) -> str | int | None:

@@ -1,6 +1,8 @@
-"""From a source on a host to a file in the cache."""
+"""From a source on a host to a file in the cache, or into memory."""
 
+import contextlib
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -187,6 +189,43 @@ class Download:
             parts=tuple(str(Path(first).with_name(name)) for name in self.parts),
         )
 
+    def receive(
+        self, *, size_limit: int | None = None, progress: Progress | None = None
+    ) -> list[_core.Received]:
+        """Receive it into memory, or each of its parts; no file has any of it, and no cache is looked at.
+
+        What has a checksum is held to it as it arrives; all other proofs are left to `admit_files`.
+        `size_limit` is in bytes, of the whole.
+
+        Raises FetchError, ChecksumError, TrustError, SourceError.
+        """
+        proofs, sources = self.proofs, list(self.parts.values()) or [self.source]
+        checksums: Sequence[str | None] = proofs.part_checksums or [proofs.checksum] * len(sources)
+        found: list[_core.Received] = []
+        for source, checksum in zip(sources, checksums, strict=True):
+            before = sum(part.size for part in found)
+            with self.bounded(before):
+                part = _core.receive(
+                    source.url,
+                    sources=hosts_of(self.settings, before),
+                    checksum=checksum,
+                    size_limit=None if size_limit is None else max(0, size_limit - before),
+                    progress=behind(progress, before, last=source is sources[-1]),
+                )
+            found.append(part)
+        return found
+
+    @contextlib.contextmanager
+    def bounded(self, before: int) -> Iterator[None]:
+        """Tell a bound on the size that is the policy's as such, behind `before` bytes of other parts."""
+        try:
+            yield
+        except FetchError as error:
+            policy = self.settings.security.model_verification
+            if error.code == "fetch.too_large" and bounded_by(policy, self.settings, before):
+                raise TrustError("trust.too_large", error.message) from None
+            raise
+
     def one(
         self,
         source: Remote,
@@ -200,8 +239,7 @@ class Download:
     ) -> Fetched:
         """Fetch one file, behind `before` bytes of the model's other parts."""
         settings, proofs = self.settings, self.proofs
-        policy = settings.security.model_verification
-        try:
+        with self.bounded(before):
             found = _core.fetch(
                 source.url,
                 sources=hosts_of(settings, before),
@@ -216,10 +254,6 @@ class Download:
                 recheck=recheck,
                 progress=progress,
             )
-        except FetchError as error:
-            if error.code == "fetch.too_large" and bounded_by(policy, settings, before):
-                raise TrustError("trust.too_large", error.message) from None
-            raise
         return Fetched(
             source=found.source,
             path=found.path,

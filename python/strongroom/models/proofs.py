@@ -25,6 +25,11 @@ class Given:
     manifest: SignedManifest | None = None
 
     @property
+    def anything(self) -> bool:
+        """Whether anything is given at all."""
+        return not (self.checksum is None and self.signature is None and self.manifest is None)
+
+    @property
     def digests(self) -> tuple[str, ...]:
         """Every digest that is named, of the whole or of parts."""
         whole, of_parts = checksums(self.checksum)

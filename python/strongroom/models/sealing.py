@@ -6,7 +6,7 @@ from strongroom.errors import OptionError
 from strongroom.models.listed import SignedManifest
 from strongroom.models.progress import Progress
 from strongroom.models.proofs import Given
-from strongroom.models.source import Checksum, Reference, path_of
+from strongroom.models.source import Checksum, Reference
 from strongroom.models.stored import enter
 from strongroom.options import shown
 from strongroom.settings import Settings
@@ -33,11 +33,15 @@ def add_to_store(
     progress: Progress | None = None,
     sealing: Progress | None = None,
 ) -> Entry:
-    """Verify a model's file as for a load, once, and seal it into a store under `name`.
+    """Verify a model as for a load, once, and seal it into a store under `name`.
+
+    A file stays where it is. A source on a host, `https://…` or `hf://…`, is received into memory and
+    sealed from there: no file has its plaintext, nor has the cache. An attempt that ended early has nothing
+    to go on with.
 
     What proves it is given as to `Router.load`; the policy is the settings'. With `replacing` also where
-    the store has a model of that name. `progress(done, total)` is called while the file is read, `sealing`
-    while it is sealed; what they raise ends the work, and the store is as it was.
+    the store has a model of that name. `progress(done, total)` is called while it is read or received,
+    `sealing` while it is sealed; what they raise ends the work, and the store is as it was.
 
     Raises what `Router.load` does before a worker is started, StoreError, SealError.
     """
@@ -50,12 +54,12 @@ def add_to_store(
     return enter(
         store,
         name,
-        path_of(reference),
+        reference,
         version=version,
         given=Given(
             checksum=checksum, signature=signature, public_key=public_key, hash=hash, manifest=manifest
         ),
-        security=(Settings() if settings is None else settings).security,
+        settings=Settings() if settings is None else settings,
         allow_architectures=allow_architectures,
         replacing=replacing,
         progress=progress,

@@ -101,17 +101,19 @@ def admit_files(
     progress: Progress | None,
     origin: Source | None = None,
     algorithms: Sequence[str] = (),
+    received: Sequence[_core.Received] = (),
 ) -> Admitted:
     """Do so with proofs that are ready.
 
     `origin` is where a file in the cache was fetched from; `algorithms` are of digests that the caller wants
-    besides.
+    besides. What was `received` into memory is taken in place of files; `path` and `parts` then name it.
     """
     policy = security.model_verification
     danger = security.verification == "danger-none"
     claim = Claim(name=name, version=checked_version(version), danger=danger)
-    for part in parts or (path,):
-        refuse_early(policy, claim, part, origin)
+    if not received:
+        for part in parts or (path,):
+            refuse_early(policy, claim, part, origin)
     try:
         image = read(
             path,
@@ -123,6 +125,7 @@ def admit_files(
             progress=progress,
             pins=policy.pins(name),
             algorithms=sorted({*policy.algorithms, *algorithms}),
+            received=received,
         )
     except TrustError as error:
         if error.code == "trust.no_proof" and policy.call_proof == "reserved":
@@ -150,6 +153,7 @@ def read(
     progress: Progress | None,
     pins: Sequence[str],
     algorithms: Sequence[str],
+    received: Sequence[_core.Received] = (),
 ) -> _core.Image:
     """Read a file, or all parts, into a sealed image that its proofs hold for."""
     return _core.Image.load(
@@ -168,6 +172,7 @@ def read(
         progress=progress,
         pins=pins,
         algorithms=algorithms,
+        received=received,
     )
 
 
@@ -209,16 +214,27 @@ def examine(
     wanted = image.digest if proofs.part_checksums else None if expected is None else expected.lower()
     matched = wanted in image.digests
     decision = assess(policy, evidence_of(image, wanted if matched else None), claim)
-    steps = decision.steps
     if expected is not None and not matched:
-        refusal = Refusal("checksum.mismatch", f"the file does not have {expected}", MISMATCH)
-        steps = (Step("checksum", "", refusal), *steps)
-    if policy.lock != "off":
-        now = lock.Record(str(decision.evidence.digest), decision.signer, decision.version)
-        before = lock.read(policy.lock).get(name)
-        _, different = lock.compare(policy.lock, name, before, now)
-        steps = (*steps, Step("record", f"{name!r} is recorded as {before or 'nothing yet'}", different))
-    return replace(decision, steps=steps)
+        decision = unmatched(decision, f"the file does not have {expected}")
+    return compared(policy.lock, decision)
+
+
+def unmatched(decision: Decision, told: str) -> Decision:
+    """Return a decision on what does not have the digest that was given."""
+    step = Step("checksum", "", Refusal("checksum.mismatch", told, MISMATCH))
+    return replace(decision, steps=(step, *decision.steps))
+
+
+def compared(path: str, decision: Decision) -> Decision:
+    """Say how a model compares to what is recorded in the file at `path`, and record nothing."""
+    if path == "off":
+        return decision
+    name = decision.claim.name
+    now = lock.Record(str(decision.evidence.digest), decision.signer, decision.version)
+    before = lock.read(path).get(name)
+    _, different = lock.compare(path, name, before, now)
+    step = Step("record", f"{name!r} is recorded as {before or 'nothing yet'}", different)
+    return replace(decision, steps=(*decision.steps, step))
 
 
 def checked_version(version: object) -> str | None:

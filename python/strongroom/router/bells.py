@@ -93,6 +93,11 @@ class Bells:
         # A loop may live longer than a Router that nobody closed.
         finalize(self, close_all, self._watches).atexit = False
 
+    @staticmethod
+    def running() -> Loop:
+        """Return the loop that runs."""
+        return asyncio.get_running_loop()
+
     def of(self, loop: Loop) -> Watch:
         """Return the loop's, which is the running one."""
         with self._lock:

@@ -9,7 +9,6 @@ from strongroom.backends.local import Local
 from strongroom.errors import (
     ChecksumError,
     ManifestError,
-    OptionError,
     PreflightError,
     SignatureError,
     SourceError,
@@ -20,7 +19,7 @@ from strongroom.models.parts import parts_of
 from strongroom.models.progress import Progress
 from strongroom.models.proofs import Given, Proofs
 from strongroom.models.source import Checksum, Reference, Remote, Stored, source_of
-from strongroom.models.stored import take
+from strongroom.models.stored import proved_before, take
 from strongroom.models.trust import Admitted, admit_files
 from strongroom.quantities import invalid
 from strongroom.results import ModelInfo
@@ -53,7 +52,7 @@ def checked(settings: Settings | None) -> Settings:
 
 def store_of(settings: Settings) -> Callable[[], Store]:
     """Return what makes, once, the store that settings name, when the first model is taken from it."""
-    return cache(lambda: Store(settings.store.place, settings.store.keys))
+    return cache(lambda: Store(settings.store.place, settings.store.keys, expected_id=settings.store.id))
 
 
 def load(
@@ -110,11 +109,7 @@ def load(
     def admitted(source: str | Remote | Stored) -> tuple[str, Admitted]:
         if isinstance(source, Stored):
             if signature or public_key or hash or manifest:
-                raise OptionError(
-                    "option.out_of_range",
-                    f"{source.name!r} was proved when it entered the store: signature, public_key, hash and "
-                    "manifest have no place there",
-                )
+                raise proved_before(source.name)
             return take(
                 store(),
                 source.name,

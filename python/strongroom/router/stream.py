@@ -2,13 +2,15 @@
 
 import threading
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from strongroom.backends.backend import Event, Generation
 from strongroom.errors import RequestError
 from strongroom.results import Completion, Piece
 from strongroom.router.answer import Answer
-from strongroom.router.bells import Bells, Watch
+
+if TYPE_CHECKING:  # of event loops, which a Router needs none of
+    from strongroom.router.bells import Bells, Watch
 
 __all__ = ["AsyncStream", "Stream"]
 
@@ -114,11 +116,11 @@ class AsyncStream(BaseStream):
     streams of the AsyncRouter, and is woken once for all that got something together.
     """
 
-    def __init__(self, generation: Generation, model: str, seed: int, bells: Bells) -> None:
+    def __init__(self, generation: Generation, model: str, seed: int, bells: "Bells") -> None:
         """Read `generation`, woken by `bells`."""
         super().__init__(generation, model, seed)
         self._bells = bells
-        self._watch: Watch | None = None
+        self._watch: "Watch | None" = None
         self._key = 0
 
     def __aiter__(self) -> Self:
@@ -144,7 +146,7 @@ class AsyncStream(BaseStream):
 
     async def _news(self, generation: Generation) -> None:
         """Wait until there may be something."""
-        loop = asyncio.get_running_loop()
+        loop = self._bells.running()
         watch = self._watch
         if watch is None or not watch.is_of(loop):
             watch = self._bells.of(loop)

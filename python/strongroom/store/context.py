@@ -14,14 +14,22 @@ from strongroom.errors import StoreError
 from strongroom.store.index import Entry
 from strongroom.trust.evidence import File, Found, Https, HuggingFace, Proof, Signature, Source, Vouched
 
-__all__ = ["bound", "expected", "restored"]
+__all__ = ["STORE", "bound", "expected", "restored"]
 
 FORMAT = "gguf"
 
 
-def expected(name: str, entry: Entry) -> dict[str, str]:
-    """Return what the context of a model must have."""
+STORE = "strongroom-store"
+"""The pair that says which store a model was sealed for."""
+
+
+def expected(name: str, entry: Entry, store: str | None) -> dict[str, str | None]:
+    """Return what the context of a model must have, and with None what it must not have.
+
+    A model that isn't bound to its store must not be bound to another.
+    """
     return {
+        STORE: store if entry.bound else None,
         "strongroom-name": name,
         "strongroom-digest": entry.digest,
         "strongroom-version": entry.version or "",
@@ -30,10 +38,11 @@ def expected(name: str, entry: Entry) -> dict[str, str]:
     }
 
 
-def bound(name: str, entry: Entry, evidence: Found) -> dict[str, str]:
+def bound(name: str, entry: Entry, store: str | None, evidence: Found) -> dict[str, str]:
     """Return the whole context of a model that enters."""
     found = json.dumps(simple(evidence), separators=(",", ":"))
-    return expected(name, entry) | {"strongroom-evidence": found}
+    pairs = expected(name, entry, store) | {"strongroom-evidence": found}
+    return {key: value for key, value in pairs.items() if value is not None}
 
 
 def simple(evidence: Found) -> dict[str, Any]:

@@ -85,14 +85,18 @@ class Directory:
     def unlink_others(self, kept: set[str]) -> list[str]:
         """Remove sealed files that aren't among those, and partial ones that nobody writes.
 
-        Other files stay. Whoever calls it holds the index's guard. Raises StoreError.
+        Other files stay, and directories whatever their names. Whoever calls it holds the index's guard.
+        Raises StoreError.
         """
         with writing(self.path), self.entered() as directory:
             loose = [
                 name
                 for name in os.listdir(directory)  # noqa: PTH208 - of a descriptor
-                if (is_file_name(name) and name not in kept)
-                or (name.endswith(PARTIAL) and abandoned(directory, name))
+                if not is_directory(directory, name)
+                and (
+                    (is_file_name(name) and name not in kept)
+                    or (name.endswith(PARTIAL) and abandoned(directory, name))
+                )
             ]
             for name in loose:
                 os.unlink(name, dir_fd=directory)
@@ -107,6 +111,14 @@ class Directory:
             yield directory
         finally:
             os.close(directory)
+
+
+def is_directory(directory: int, name: str) -> bool:
+    """Whether a name is a directory's; nobody but the store's owner could have made it one."""
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def unreadable(file: str, reason: str | None) -> StoreError:

@@ -23,6 +23,9 @@ UNKNOWN_FLAG = {errno.EOPNOTSUPP, errno.EINVAL, errno.EISDIR}
 def written(path: str) -> Iterator[int]:
     """Make a file that has its name when the block ends well, and is gone when it doesn't."""
     above, _, name = os.path.join(os.getcwd(), path).rpartition("/")  # noqa: PTH109, PTH118
+    if name in {"", ".", ".."}:
+        told = f"{printable(path, keep='')} is the name of a directory, not of a file"
+        raise OutputError("output.unwritable", told, "name the file that is to be made in it")
     try:
         if os.path.lexists(path):  # before the work that would be for nothing
             raise exists(path)
@@ -66,14 +69,26 @@ def nameless(directory: int) -> tuple[int, str | None]:
     """Make a file that has no name yet; where the system has none such, one whose name `gc` knows."""
     flags = os.O_RDWR | os.O_CLOEXEC
     try:
-        return os.open(".", flags | os.O_TMPFILE, 0o600, dir_fd=directory), None
+        return opened(os.open(".", flags | os.O_TMPFILE, 0o600, dir_fd=directory)), None
     except OSError as error:
         if error.errno not in UNKNOWN_FLAG:
             raise
     name = secrets.token_hex(16) + PARTIAL
-    descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    descriptor = opened(
+        os.open(name, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    )
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor, name
+
+
+def opened(descriptor: int) -> int:
+    """Let the core open a new file again by its descriptor, whatever the umask took away."""
+    try:
+        os.fchmod(descriptor, 0o600)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def abandoned(directory: int, name: str) -> bool:

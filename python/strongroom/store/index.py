@@ -1,32 +1,51 @@
-"""`index.json`: which name a store knows which sealed file by.
+"""`index.json`: which store it is, and which name it knows which sealed file by.
 
-A JSON object, `{"format": 1, "models": {NAME: {"file": …, "digest": …, "size": …, "version": …,
-"architecture": …, "added": …}}}`. It is replaced whole, in one rename, by one process at a time. Nothing in
-it is believed: what a model is, its sealed file says, whose context is authenticated.
+A JSON object, `{"format": 2, "store": ID, "models": {NAME: {"file": …, "digest": …, "size": …, "version": …,
+"architecture": …, "added": …, "bound": …}}}`. It is replaced whole, in one rename, by one process at a time.
+Nothing in it is believed: what a model is, and which store it is of, its sealed file says, whose context is
+authenticated.
+
+Format 1 had neither `store` nor `bound`. It is read, and written again as it was, until the first model of
+the store is sealed anew.
 """
 
-import json
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from strongroom.errors import OptionError, StoreError, StrongroomError
-from strongroom.keeping import Refusals, read_kept, replace
+from strongroom.documents import members, read_document, write_document
+from strongroom.errors import OptionError, StoreError
+from strongroom.keeping import Refusals
 from strongroom.options import shown
 from strongroom.quantities import invalid
-from strongroom.text import printable
 from strongroom.trust import words
 
-__all__ = ["REFUSALS", "Entry", "checked_name", "file_name", "is_file_name", "message_id", "read", "write"]
+__all__ = [
+    "REFUSALS",
+    "Entry",
+    "Index",
+    "checked_name",
+    "file_name",
+    "is_file_name",
+    "is_id",
+    "message_id",
+    "new_id",
+    "read",
+    "write",
+]
 
-FORMAT = 1
+FORMAT = 2
+UNIDENTIFIED = 1
+"""The format of a store without an id."""
 MOST_BYTES = 16 << 20
 MOST_NAME = 128
 
 REFUSALS = Refusals(StoreError, "the store's file", "store.index_")
 
+ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 FILE = re.compile(r"[0-9a-f]{64}-[0-9a-f]{64}\.sealed", re.ASCII)
 
 
@@ -43,6 +62,26 @@ class Entry:
     architecture: str
     added: str
     """When, in UTC, as RFC 3339 has it."""
+    bound: bool = True
+    """Whether it is sealed as a model of this very store; one that an older version sealed isn't."""
+
+
+class Index(NamedTuple):
+    """All of it."""
+
+    store: str | None
+    """The store's id, 32 hexadecimal digits; one that an older version made has none."""
+    entries: dict[str, Entry]
+
+
+def new_id() -> str:
+    """Return an id that no other store has: 128 random bits."""
+    return secrets.token_hex(16)
+
+
+def is_id(value: object) -> bool:
+    """Whether it is one."""
+    return isinstance(value, str) and ID.fullmatch(value) is not None
 
 
 def file_name(digest: str, message_id: str) -> str:
@@ -74,44 +113,35 @@ def checked_name(name: object) -> str:
     return name
 
 
-def read(path: str) -> dict[str, Entry]:
-    """Return every entry.
+def read(path: str) -> Index:
+    """Return it.
 
     Raises StoreError where it is not there or damaged, or others can write to it.
     """
-    kept = read_kept(path, MOST_BYTES, REFUSALS)
-    try:
-        return dict(parsed(json.loads(kept.data.decode(), object_pairs_hook=distinct)))
-    except RecursionError:
-        reason = "it is nested too deeply"
-    except (ValueError, StrongroomError) as error:
-        reason = error.message if isinstance(error, StrongroomError) else printable(str(error), keep="")
-    raise REFUSALS.refusal("malformed", path, f"is damaged: {reason}")
+    return read_document(path, MOST_BYTES, REFUSALS, parsed)
 
 
-def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, of which no key may be there twice."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
-
-
-def parsed(document: object) -> Iterator[tuple[str, Entry]]:
-    """Check every entry."""
-    if not isinstance(document, dict) or document.keys() != {"format", "models"}:
-        raise ValueError("it is no object of format and models")
-    if document["format"] != FORMAT or isinstance(document["format"], bool):
-        raise ValueError(f"its format is not {FORMAT}")
-    models = document["models"]
-    if not isinstance(models, dict):
+def parsed(document: object) -> Index:
+    """Check the whole."""
+    old = isinstance(document, dict) and document.get("format") == UNIDENTIFIED
+    found = members(document, {"format", "models"} | (set() if old else {"store"}), "it")
+    if found["format"] not in {UNIDENTIFIED, FORMAT} or isinstance(found["format"], bool):
+        raise ValueError(f"its format is neither {UNIDENTIFIED} nor {FORMAT}")
+    store = None if old else found["store"]
+    if not old and not is_id(store):
+        raise ValueError("its store is no id")
+    if not isinstance(found["models"], dict):
         raise ValueError("its models are no object")  # noqa: TRY004 - of the file, not of an argument
-    names = {field.name for field in fields(Entry)}
+    return Index(store, dict(entries_of(found["models"], old=old)))
+
+
+def entries_of(models: Mapping[str, Any], *, old: bool) -> Iterator[tuple[str, Entry]]:
+    """Check every entry."""
+    names = {field.name for field in fields(Entry)} - ({"bound"} if old else set())
     files: set[str] = set()
-    for name, entry in models.items():
-        if not isinstance(entry, dict) or entry.keys() != names:
-            raise ValueError(f"an entry is no object of {', '.join(sorted(names))}")
-        found = checked(name, entry)
+    for name, value in models.items():
+        entry = members(value, names, "an entry")
+        found = checked(name, {"bound": False} | entry)
         if found.file in files:
             raise ValueError("a file is there under two names")
         files.add(found.file)
@@ -135,13 +165,17 @@ def checked(name: str, found: Mapping[str, Any]) -> Entry:
     words.text_of("architecture", entry.architecture, "an architecture's name")
     if not isinstance(added, str) or datetime.fromisoformat(added).tzinfo is None:
         raise invalid("added", entry.added, "a time with its zone")
+    if not isinstance(found["bound"], bool):
+        raise invalid("bound", entry.bound, "true or false")
     return entry
 
 
-def write(path: str, entries: Mapping[str, Entry]) -> None:
+def write(path: str, found: Index) -> None:
     """Replace the index: whole, and on the disk, or not at all. Whoever calls it holds the guard."""
-    models = {name: asdict(entry) for name, entry in sorted(entries.items())}
-    data = (json.dumps({"format": FORMAT, "models": models}, indent=2) + "\n").encode()
-    if len(data) > MOST_BYTES:
-        raise REFUSALS.refusal("unwritable", path, f"can't be written: it would have {len(data)} bytes")
-    replace(path, data, REFUSALS)
+    models = {name: asdict(entry) for name, entry in sorted(found.entries.items())}
+    document: dict[str, Any] = {"format": FORMAT, "store": found.store, "models": models}
+    if found.store is None:
+        for entry in models.values():
+            del entry["bound"]
+        document = {"format": UNIDENTIFIED, "models": models}
+    write_document(path, document, MOST_BYTES, REFUSALS)

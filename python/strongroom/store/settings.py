@@ -8,6 +8,7 @@ from pathlib import Path
 from strongroom.errors import SettingsError
 from strongroom.options import Options, is_path, path_text
 from strongroom.quantities import invalid
+from strongroom.store.index import is_id
 from strongroom.store.keys import Key, key_of
 
 __all__ = ["StoreSettings"]
@@ -21,6 +22,10 @@ class StoreSettings(Options):
 
     directory: str | os.PathLike[str] | None = None
     """Default `$XDG_DATA_HOME/strongroom/store`, which is `~/.local/share/strongroom/store`."""
+    id: str | None = None
+    """The store that is meant, by the id that `strongroom store list` shows: 32 hexadecimal digits. Another
+    one in its place is refused, and so is a model that isn't sealed for it. Without it the directory says
+    which store it is."""
     keys: Sequence[Key] = field(default=(), metadata={"tables_only": True})
     """The keys that open it. What is added is sealed for every one of them. In a file each is a table:
     `{file = "…"}`, `{variable = "…"}`, `{passphrase_file = "…"}`, `{description = "…"}` of a key in the
@@ -34,6 +39,8 @@ class StoreSettings(Options):
             if not path or not is_path(path):
                 raise invalid("directory", self.directory, "a path")
             object.__setattr__(self, "directory", path)
+        if self.id is not None and not is_id(self.id):
+            raise invalid("id", self.id, "32 hexadecimal digits")
         keys: object = self.keys
         if isinstance(keys, str | bytes) or not isinstance(keys, Sequence) or len(keys) > MOST_KEYS:
             raise invalid("keys", keys, f"a list of at most {MOST_KEYS} keys")

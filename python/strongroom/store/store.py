@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from strongroom import _core
-from strongroom.errors import OptionError, StoreError
+from strongroom.errors import ChecksumError, OptionError, StoreError
 from strongroom.keeping import guarded
 from strongroom.options import is_path, path_text, shown
 from strongroom.store import context, index
 from strongroom.store.directory import Directory, New
 from strongroom.store.files import written
-from strongroom.store.index import REFUSALS, Entry, checked_name
-from strongroom.store.keys import Key, key_of, keyring_of
+from strongroom.store.index import REFUSALS, Entry, Index, checked_name
+from strongroom.store.keys import EnvironmentKey, Key, key_of, keyring_of
 from strongroom.text import printable
 from strongroom.trust.decision import Decision
 from strongroom.trust.evidence import Found
@@ -33,7 +33,6 @@ Progress = Callable[[int, int], None]
 
 MODELS = "models"
 INDEX = "index.json"
-
 
 MOST_NAMED = 10
 """Names of models in a message."""
@@ -50,6 +49,16 @@ class Opened(NamedTuple):
     """Of its sealed file."""
 
 
+class Sealed(NamedTuple):
+    """The sealed file of a model, open."""
+
+    entry: Entry
+    descriptor: int
+    path: str
+    expected: dict[str, str | None]
+    """Of its context."""
+
+
 class Shown(NamedTuple):
     """What a sealed file says to whoever has no key. Nothing of it is authenticated."""
 
@@ -61,10 +70,13 @@ class Shown(NamedTuple):
 class Store:
     """A store in one directory. Safe to use from many threads and processes at once."""
 
-    def __init__(self, directory: str | os.PathLike[str], keys: Sequence[Key] = ()) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str], keys: Sequence[Key] = (), *, expected_id: str | None = None
+    ) -> None:
         """Name a store; nothing is read or made yet.
 
-        Each data key is wrapped under every one of `keys`, and any one of them opens what it wrapped.
+        Each data key is wrapped under every one of `keys`, and any one of them opens what it wrapped. With
+        `expected_id` the directory has to be that very store, and every model that is opened one of it.
         """
         path = path_text(directory)
         if not path or not is_path(path):
@@ -72,7 +84,11 @@ class Store:
         self._directory = os.path.realpath(path)
         self._files = Directory(f"{self._directory}/{MODELS}")
         self._keys = tuple(key_of(f"keys[{place}]", key) for place, key in enumerate(keys))
-        self._keyrings: list[_core.Keyring] = []
+        if expected_id is not None and not index.is_id(expected_id):
+            told = f"expected_id must be 32 hexadecimal digits, not {shown(expected_id)}"
+            raise OptionError("option.out_of_range", told)
+        self._id = expected_id
+        self._keyrings: dict[int, _core.Keyring] = {}
         self._reader = os.getpid()
         self._making = threading.Lock()
 
@@ -81,19 +97,38 @@ class Store:
         """Where it is, without symbolic links."""
         return self._directory
 
+    @property
+    def id(self) -> str | None:
+        """The random id that the store was made with, and that each model is sealed for.
+
+        None where it isn't there yet, or an older version made it. Raises StoreError.
+        """
+        return self._read().store
+
     def models(self) -> dict[str, Entry]:
         """Return what is in the store, by name; of one that isn't there yet, nothing.
 
         Raises StoreError.
         """
+        return self._read().entries
+
+    def _read(self) -> Index:
+        """Return the index; of a store that isn't there yet, an empty one."""
         try:
             os.lstat(self._index)  # exists() tells nothing of what can't be looked at
         except FileNotFoundError:
-            return {}
+            return Index(None, {})
         except OSError as error:
             where = printable(self._directory, keep="")
             raise StoreError("store.unreadable", f"{where} is no store: {error.strerror}") from None
-        return index.read(self._index)
+        found = index.read(self._index)
+        if self._id not in {None, found.store}:
+            where = printable(self._directory, keep="")
+            is_now = "has no id" if found.store is None else f"is {found.store}"
+            raise StoreError(
+                "store.other", f"the store {where} {is_now}; {self._id} is the one that is meant"
+            )
+        return found
 
     def open_keys(self) -> None:
         """Read the keys, of which there must be one to seal with; they are kept from then on.
@@ -129,17 +164,19 @@ class Store:
         if not replacing:
             self._refuse_present(name, self.models())
         keyrings = self._writing()
-        bound = context.bound(name, entry, evidence)
         with self._files.new() as new:
+            store = self._made()
+            entry = replace(entry, bound=store is not None)
+            bound = context.bound(name, entry, store, evidence)
             message = _core.seal_image(
                 image, new.descriptor, keyrings=keyrings, context=bound, progress=progress
             )
             entry = replace(entry, file=index.file_name(entry.digest, message))
             with guarded(self._index, REFUSALS):
-                entries = self.models()  # another process may have been faster
+                found = self._read()  # another process may have been faster
                 if not replacing:
-                    self._refuse_present(name, entries)
-                self._enter(new, name, entry, entries)
+                    self._refuse_present(name, found.entries)
+                self._enter(new, name, entry, found, store)
         return entry
 
     def open(
@@ -154,13 +191,13 @@ class Store:
 
         Raises StoreError, SealError, PreflightError, SourceError.
         """
-        with self._sealed(name) as (entry, descriptor, path):
+        with self._sealed(name) as (entry, descriptor, path, expected):
             image, found = _core.Image.unseal(
                 path,
                 descriptor,
                 keyrings=self._reading(),
                 message_id=index.message_id(entry),
-                expected=context.expected(name, entry),
+                expected=expected,
                 digest=entry.digest,
                 allow_architectures=list(allow_architectures),
                 size_limit=size_limit,
@@ -176,25 +213,29 @@ class Store:
 
         Raises StoreError, SealError.
         """
-        with self._sealed(name) as (entry, descriptor, path):
+        with self._sealed(name) as (entry, descriptor, path, _):
             return Shown(entry, _core.sealed_header(path, descriptor), os.fstat(descriptor).st_size)
 
     def verify(self, name: str, *, progress: Progress | None = None) -> Found:
         """Authenticate every byte of a model, and keep none; returns how it came to be trusted.
 
-        Raises StoreError, SealError.
+        Raises StoreError, SealError, ChecksumError.
         """
-        with self._sealed(name) as (entry, descriptor, path):
-            found = _core.verify_sealed(
+        with self._sealed(name) as (entry, descriptor, path, expected):
+            found, digest = _core.verify_sealed(
                 path,
                 descriptor,
                 keyrings=self._reading(),
                 message_id=index.message_id(entry),
-                expected=context.expected(name, entry),
-                digest=entry.digest,
+                expected=expected,
                 progress=progress,
             )
-        return context.restored(name, entry, found)
+        evidence = context.restored(name, entry, found)
+        # One that came in parts is known by the digest of their digests, and they are no more.
+        if digest != entry.digest and not evidence.part_digests:
+            told = f"{name!r} was sealed as {entry.digest}, and what is in its sealed file is {digest}"
+            raise ChecksumError("checksum.mismatch", told, "add the model again, from its source")
+        return evidence
 
     def export(self, name: str, output: str | os.PathLike[str], *, progress: Progress | None = None) -> Entry:
         """Write the plain model to a file that isn't there yet; it has its name once it is whole.
@@ -204,7 +245,7 @@ class Store:
         path = path_text(output)
         if not path or not is_path(path):
             raise OptionError("option.wrong_type", f"output must be a path, not {shown(output)}")
-        with self._sealed(name) as (entry, descriptor, sealed), written(path) as plain:
+        with self._sealed(name) as (entry, descriptor, sealed, expected), written(path) as plain:
             _core.export_sealed(
                 sealed,
                 descriptor,
@@ -212,7 +253,7 @@ class Store:
                 plain,
                 keyrings=self._reading(),
                 message_id=index.message_id(entry),
-                expected=context.expected(name, entry),
+                expected=expected,
                 progress=progress,
             )
         return entry
@@ -220,11 +261,13 @@ class Store:
     def rekey(self, name: str, target: "Store", *, progress: Progress | None = None) -> Entry:
         """Seal a model anew, under a fresh data key and the keys of `target`, which names the same directory.
 
-        Its old sealed file is removed when the new one is in the index. Raises StoreError, SealError.
+        Its old sealed file is removed when the new one is in the index. A store that an older version made
+        gets its id with the first model that is sealed anew. Raises StoreError, SealError.
         """
         if target.directory != self._directory:
             raise OptionError("option.out_of_range", "the keys to write with must be of the same store")
-        with self._sealed(name) as (entry, descriptor, path), self._files.new() as new:
+        with self._sealed(name) as (entry, descriptor, path, expected), self._files.new() as new:
+            store = self._identified()
             message = _core.reseal(
                 path,
                 descriptor,
@@ -232,24 +275,26 @@ class Store:
                 keyrings=self._reading(),
                 new_keyrings=target._writing(),  # noqa: SLF001 - of this very class
                 message_id=index.message_id(entry),
-                expected=context.expected(name, entry),
+                expected=expected,
+                added={} if entry.bound else {context.STORE: store},
                 progress=progress,
             )
-            changed = replace(entry, file=index.file_name(entry.digest, message))
+            changed = replace(entry, file=index.file_name(entry.digest, message), bound=True)
             with guarded(self._index, REFUSALS):
-                entries = self.models()
-                if entries.get(name) != entry:
+                found = self._read()
+                if found.entries.get(name) != entry:
                     raise StoreError("store.changed", f"{name!r} was changed by another process meanwhile")
-                self._enter(new, name, changed, entries)
+                self._enter(new, name, changed, found, store)
         return changed
 
     def remove(self, name: str) -> Entry:
         """Take a model out of the store. Raises StoreError."""
         self._entry(name, self.models())  # of a store that isn't there, none is made
         with guarded(self._index, REFUSALS):
-            entries = self.models()
-            entry = self._entry(name, entries)
-            index.write(self._index, {other: kept for other, kept in entries.items() if other != name})
+            found = self._read()
+            entry = self._entry(name, found.entries)
+            kept = {other: kept for other, kept in found.entries.items() if other != name}
+            index.write(self._index, found._replace(entries=kept))
             self._files.unlink(entry.file)
         return entry
 
@@ -269,11 +314,30 @@ class Store:
                 )
             return self._files.unlink_others({entry.file for entry in self.models().values()})
 
-    def _enter(self, new: New, name: str, entry: Entry, entries: dict[str, Entry]) -> None:
-        """Name a sealed file, then put it into the index in place of what has its name there."""
+    def _made(self) -> str | None:
+        """Make the store where it isn't there, and return its id; one that an older version made has none."""
+        return self._read().store if os.path.lexists(self._index) else self._identified()
+
+    def _identified(self) -> str:
+        """Return the store's id; where it has none, because it is new or old, it gets one."""
+        if (store := self._read().store) is not None:
+            return store
+        with guarded(self._index, REFUSALS):
+            found = self._read()  # another process may have been faster
+            if found.store is not None:
+                return found.store
+            store = self._id or index.new_id()
+            index.write(self._index, found._replace(store=store))
+        return store
+
+    def _enter(self, new: New, name: str, entry: Entry, found: Index, store: str | None) -> None:
+        """Name a file that was sealed for `store`, then put it into the index under the model's name."""
+        if found.store != store and entry.bound:
+            raise StoreError("store.changed", "another store was put in the place of this one meanwhile")
+        entries = found.entries
         try:
             new.name(entry.file)
-            index.write(self._index, entries | {name: entry})
+            index.write(self._index, found._replace(entries=entries | {name: entry}))
         except BaseException:
             # It may have failed after it took effect: if the index has it, that counts.
             with contextlib.suppress(StoreError):
@@ -308,11 +372,13 @@ class Store:
         """Return the keyrings, each made of its key once: what was in the environment isn't there again."""
         if self._reader != os.getpid():
             # A forked child has none of its parent's keys, and maybe a lock that nobody gives back.
-            self._making, self._keyrings, self._reader = threading.Lock(), [], os.getpid()
+            self._making, self._keyrings, self._reader = threading.Lock(), {}, os.getpid()
         with self._making:
-            for key in self._keys[len(self._keyrings) :]:
-                self._keyrings.append(keyring_of(key))
-            return self._keyrings
+            left = [place for place in range(len(self._keys)) if place not in self._keyrings]
+            # What is in the environment is used up by being read: last, once all others could be.
+            for place in sorted(left, key=lambda place: used_up(self._keys[place])):
+                self._keyrings[place] = keyring_of(self._keys[place])
+            return [self._keyrings[place] for place in range(len(self._keys))]
 
     def _writing(self) -> list[_core.Keyring]:
         """Return the keyrings, of which there must be one."""
@@ -321,14 +387,16 @@ class Store:
         return self._reading()
 
     @contextlib.contextmanager
-    def _sealed(self, name: str) -> Iterator[tuple[Entry, int, str]]:
-        """Open the sealed file of a model: its entry, a descriptor and its path."""
-        entry = self._entry(name, self.models())
+    def _sealed(self, name: str) -> Iterator[Sealed]:
+        """Open the sealed file of a model."""
+        found = self._read()
+        entry = self._entry(name, found.entries)
         try:
             descriptor = self._files.read(entry.file)
         except FileNotFoundError:
             # Sealed anew by another process after the index was read.
-            again = self._entry(name, self.models())
+            found = self._read()
+            again = self._entry(name, found.entries)
             try:
                 descriptor = self._files.read(again.file)
             except FileNotFoundError:
@@ -337,6 +405,15 @@ class Store:
                 ) from None
             entry = again
         try:
-            yield entry, descriptor, f"{self._files.path}/{entry.file}"
+            if self._id is not None and not entry.bound:
+                told = f"{name!r} was sealed by an older version, for no store in particular"
+                raise StoreError("store.unbound", told)
+            expected = context.expected(name, entry, found.store)
+            yield Sealed(entry, descriptor, f"{self._files.path}/{entry.file}", expected)
         finally:
             os.close(descriptor)
+
+
+def used_up(key: Key) -> bool:
+    """Whether reading a key is the end of it, and there is one to be read."""
+    return isinstance(key, EnvironmentKey) and key.variable in os.environ

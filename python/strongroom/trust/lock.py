@@ -4,15 +4,14 @@ A JSON object, `{"format": 1, "models": {NAME: {"digest": …, "signer": …, "v
 whole, in one rename, by one process at a time.
 """
 
-import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from strongroom.errors import SettingsError, TrustError
-from strongroom.keeping import Refusals, guarded, read_kept, replace
+from strongroom.documents import members, read_document, write_document
+from strongroom.errors import TrustError
+from strongroom.keeping import Refusals, guarded
 from strongroom.text import printable
 from strongroom.trust import words
 from strongroom.trust.decision import Refusal
@@ -98,38 +97,22 @@ def read(path: str) -> dict[str, Record]:
     Raises TrustError where it is damaged, or others can write to it.
     """
     try:
-        kept = read_kept(path, MOST_BYTES, REFUSALS)
+        return read_document(path, MOST_BYTES, REFUSALS, lambda document: dict(parsed(document)))
     except TrustError as error:
         if error.code == "trust.lock_missing" and not os.path.lexists(path):
             return {}
         raise
-    try:
-        return dict(parsed(json.loads(kept.data.decode(), object_pairs_hook=distinct)))
-    except RecursionError:
-        reason = "it is nested too deeply"
-    except (ValueError, SettingsError) as error:
-        reason = error.message if isinstance(error, SettingsError) else printable(str(error), keep="")
-    raise REFUSALS.refusal("malformed", path, f"is damaged: {reason}")
-
-
-def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, of which no key may be there twice."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def parsed(document: object) -> Iterator[tuple[str, Record]]:
     """Check every record."""
-    if not isinstance(document, dict) or document.keys() != {"format", "models"}:
-        raise ValueError("it is no object of format and models")
-    if document["format"] != FORMAT or isinstance(document["format"], bool):
+    found = members(document, {"format", "models"}, "it")
+    if found["format"] != FORMAT or isinstance(found["format"], bool):
         raise ValueError(f"its format is not {FORMAT}")
-    models = document["models"] if isinstance(document["models"], dict) else {"": None}
-    for name, entry in models.items():
-        if not isinstance(entry, dict) or entry.keys() != {"digest", "signer", "version"}:
-            raise ValueError("a record is no object of digest, signer and version")
+    if not isinstance(found["models"], dict):
+        raise ValueError("its models are no object")  # noqa: TRY004 - of the file, not of an argument
+    for name, value in found["models"].items():
+        entry = members(value, {"digest", "signer", "version"}, "a record")
         words.text_of("a name", name, "a model's name")
         digest = words.fingerprint_of("digest", entry["digest"])
         if entry["signer"] is not None:
@@ -145,7 +128,4 @@ def write(path: str, records: Mapping[str, Record]) -> None:
         name: {"digest": record.digest, "signer": record.signer, "version": record.version}
         for name, record in sorted(records.items())
     }
-    data = (json.dumps({"format": FORMAT, "models": models}, indent=2) + "\n").encode()
-    if len(data) > MOST_BYTES:
-        raise REFUSALS.refusal("unwritable", path, f"can't be written: it would have {len(data)} bytes")
-    replace(path, data, REFUSALS)
+    write_document(path, {"format": FORMAT, "models": models}, MOST_BYTES, REFUSALS)

@@ -10,25 +10,35 @@ use crate::{
 };
 
 /// Where the bytes of a body go.
-pub(crate) trait Sink {
+pub trait Sink {
+    /// What it refuses bytes with.
+    type Error: From<FetchError>;
+
     /// Bytes that are there.
     fn received(&self) -> u64;
 
-    /// Refuses a file of a length that there is no room for.
-    fn expect(&self, length: u64) -> Result<(), FetchError>;
+    /// Makes ready for a file, of `length` bytes where the host said it, or refuses it: there is no
+    /// room. Called once, before the first byte.
+    ///
+    /// # Errors
+    /// Its own.
+    fn expect(&mut self, length: Option<u64>) -> Result<(), Self::Error>;
 
     /// Adds bytes.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError>;
+    ///
+    /// # Errors
+    /// Its own.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
 }
 
 /// Receives the rest of a file of `length` bytes, where it was declared.
-pub(crate) async fn receive(
+pub(crate) async fn receive<S: Sink>(
     mut exchange: Exchange,
     length: Option<u64>,
-    sink: &mut impl Sink,
+    sink: &mut S,
     limits: &Limits,
     watch: &mut Watch<'_>,
-) -> Result<(), FetchError> {
+) -> Result<(), S::Error> {
     let url = exchange.url.clone();
     let too_large = || FetchError::TooLarge {
         url: url.clone(),
@@ -36,11 +46,9 @@ pub(crate) async fn receive(
         limit: limits.size,
     };
     if length.is_some_and(|length| length > limits.size) {
-        return Err(too_large());
+        return Err(too_large().into());
     }
-    if let Some(length) = length {
-        sink.expect(length)?;
-    }
+    sink.expect(length)?;
     let mut rate = Rate::new(limits);
     watch.tell(Step::Receiving(sink.received(), length))?;
     loop {
@@ -50,13 +58,14 @@ pub(crate) async fn receive(
         let frame = match frame {
             None => break,
             Some(Ok(frame)) => frame,
-            Some(Err(error)) if error.is_parse() => return Err(nonsense(&url, &error)),
+            Some(Err(error)) if error.is_parse() => return Err(nonsense(&url, &error).into()),
             Some(Err(_)) => {
                 return Err(FetchError::Incomplete {
                     url,
                     received: sink.received(),
                     declared: length,
-                });
+                }
+                .into());
             }
         };
         // Trailers say nothing that is asked for.
@@ -67,7 +76,8 @@ pub(crate) async fn receive(
             return Err(match length {
                 Some(declared) => FetchError::Overlong { url, declared },
                 None => too_large(),
-            });
+            }
+            .into());
         }
         sink.write(&bytes)?;
         watch.pass(Step::Receiving(sink.received(), length))?;
@@ -79,13 +89,14 @@ pub(crate) async fn receive(
                 url,
                 received: sink.received(),
                 declared: length,
-            });
+            }
+            .into());
         }
         if !exchange.ends().await {
-            return Err(FetchError::Overlong { url, declared });
+            return Err(FetchError::Overlong { url, declared }.into());
         }
     }
-    watch.tell(Step::Receiving(sink.received(), length))
+    Ok(watch.tell(Step::Receiving(sink.received(), length))?)
 }
 
 /// The least that must come in a window of time.

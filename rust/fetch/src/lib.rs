@@ -1,7 +1,7 @@
-//! Downloads over TLS into a cache, from the hosts that a policy names.
+//! Downloads over TLS into a cache, or into memory, from the hosts that a policy names.
 //!
-//! What comes from the network is hostile: it is bounded, judged and hashed as it arrives, and it
-//! appears under its name only when it is whole and proved. Nothing is configured by the
+//! What comes from the network is hostile: it is bounded, judged and hashed as it arrives, and in the
+//! cache it appears under its name only when it is whole and proved. Nothing is configured by the
 //! environment: no proxies, no certificates, no cookies.
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ mod origin;
 mod partial;
 mod policy;
 mod proof;
+mod receive;
 mod reference;
 mod resolve;
 mod side_file;
@@ -27,6 +28,7 @@ mod watch;
 mod way;
 
 pub use address::Network;
+pub use body::Sink;
 pub use cache::Cache;
 pub use error::{CODES, FetchError, Unproved};
 pub use fetch::{Fetched, Fetcher, Recheck};
@@ -35,6 +37,7 @@ pub use location::Location;
 pub use origin::Origin;
 pub use policy::{Pins, Policy};
 pub use proof::{Check, Proof};
+pub use receive::receive;
 pub use reference::{Reference, Remote, Repository};
 pub use resolve::{Resolve, System};
 pub use side_file::read_side_file;

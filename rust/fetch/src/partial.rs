@@ -166,12 +166,14 @@ impl<'a> Partial<'a> {
 }
 
 impl Sink for Partial<'_> {
+    type Error = FetchError;
+
     fn received(&self) -> u64 {
         self.received
     }
 
-    fn expect(&self, length: u64) -> Result<(), FetchError> {
-        let missing = length.saturating_sub(self.received);
+    fn expect(&mut self, length: Option<u64>) -> Result<(), FetchError> {
+        let missing = length.unwrap_or(0).saturating_sub(self.received);
         let room = self.cache.partial.room()?;
         if missing > room {
             return Err(FetchError::NoSpace {

@@ -2,15 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::runtime;
-
-use crate::{
-    FetchError, Limits, Policy, Progress, Remote, Resolve,
-    answer::Answer,
-    body::{self, Sink},
-    exchange::Asker,
-    watch::Watch,
-};
+use crate::{FetchError, Limits, Policy, Progress, Remote, Resolve, Sink, receive};
 
 /// Reads a small file of a host into memory: nothing of it is kept, and nothing proves it. Whoever
 /// reads a signature or a manifest out of it does.
@@ -28,49 +20,28 @@ pub fn read_side_file(
     resolver: &Arc<dyn Resolve>,
     progress: Progress<'_>,
 ) -> Result<Vec<u8>, FetchError> {
-    let location = policy.permit(remote)?;
-    let mut watch = Watch::new(location.to_string(), limits.total, progress);
     let limits = Limits {
         size: most,
         ..limits.clone()
     };
-    let asker = Asker {
-        policy,
-        limits: &limits,
-        resolver,
-    };
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(|error| FetchError::no_room(&location, &error))?;
-    let read = runtime.block_on(async {
-        let mut bytes = Vec::new();
-        let exchange = asker.ask(&location, None, &mut watch).await?;
-        let Answer::Whole { length, .. } = exchange.answer else {
-            // `judge` answers nothing else to a request for the whole, and `ask` follows redirects.
-            return Err(FetchError::Protocol {
-                url: exchange.url,
-                reason: "an answer to another question".to_owned(),
-            });
-        };
-        body::receive(exchange, length, &mut bytes, &limits, &mut watch).await?;
-        Ok(bytes)
-    });
-    // A resolver that never answers holds nobody up.
-    runtime.shutdown_background();
-    read.map_err(|error| match error {
-        FetchError::TooLarge { url, limit, .. } => FetchError::SideFile { url, limit },
-        error => error,
-    })
+    let mut bytes = Vec::new();
+    receive(remote, policy, &limits, resolver, &mut bytes, progress).map_err(
+        |error| match error {
+            FetchError::TooLarge { url, limit, .. } => FetchError::SideFile { url, limit },
+            error => error,
+        },
+    )?;
+    Ok(bytes)
 }
 
 impl Sink for Vec<u8> {
+    type Error = FetchError;
+
     fn received(&self) -> u64 {
         self.len() as u64
     }
 
-    fn expect(&self, _length: u64) -> Result<(), FetchError> {
+    fn expect(&mut self, _length: Option<u64>) -> Result<(), FetchError> {
         Ok(())
     }
 

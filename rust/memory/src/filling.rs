@@ -24,7 +24,7 @@ use rustix::{
 };
 
 use crate::{
-    mapping::{IMMUTABLE, Mapping},
+    mapping::{IMMUTABLE, Mapping, keep_from_children},
     pinned::Pinned,
 };
 
@@ -68,6 +68,13 @@ impl Filling {
             began: Instant::now(),
             pinned: None,
         })
+    }
+
+    /// Makes it `size` bytes long; what is beyond what it was made with gets no huge pages.
+    pub(crate) fn resize(&mut self, size: usize) -> Result<(), Errno> {
+        rustix::fs::ftruncate(&self.memory, size as u64)?;
+        self.size = size;
+        Ok(())
     }
 
     /// Keeps every page from a swap device, from before it is written.
@@ -211,7 +218,11 @@ impl Huge {
                 0,
             )
         };
-        mapped.is_ok().then_some(huge)
+        mapped.ok()?;
+        // SAFETY: the mapping that was just made; nothing is read through it. What fills an image is of
+        // a thread that a child doesn't have, or ends with the child.
+        unsafe { keep_from_children(start, size) };
+        Some(huge)
     }
 
     /// Makes `pages` huge pages from `offset` on, a multiple of their size. Says whether they are.

@@ -62,6 +62,9 @@ pub fn read_source(
     memory.seal(path, real_path, digests, Vec::new())
 }
 
+/// Bytes that one which grows needs to be available when it does.
+const STRETCH: u64 = 16 << 20;
+
 /// Memory for an image, which nobody but this process sees yet.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -91,6 +94,35 @@ impl Room {
         let filling = Filling::new(length)
             .map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
         Ok(Self { filling, length })
+    }
+
+    /// Makes it `size` bytes long, as one that grows; as much has to be allowed, and available.
+    pub(crate) fn grow(
+        &mut self,
+        path: &Path,
+        size: u64,
+        size_limit: Option<u64>,
+    ) -> Result<(), SourceError> {
+        if let Some(limit) = size_limit.filter(|&limit| size > limit) {
+            return Err(SourceError::OverLimit {
+                path: path.to_owned(),
+                size,
+                limit,
+            });
+        }
+        // What the kernel says is read again for every stretch, not for every piece.
+        let stretches = |size: u64| size.div_ceil(STRETCH);
+        if stretches(size) > stretches(self.length as u64)
+            && let Some(available) = room::available().filter(|&available| STRETCH > available)
+        {
+            return Err(too_large(path, size, available));
+        }
+        let length = usize::try_from(size).map_err(|_| too_large(path, size, usize::MAX as u64))?;
+        self.filling
+            .resize(length)
+            .map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
+        self.length = length;
+        Ok(())
     }
 
     /// Writes the next bytes, which come from the file at `path`.
@@ -207,6 +239,11 @@ impl Unproven {
         self.real_path.as_deref()
     }
 
+    /// Bytes of the image.
+    pub const fn size(&self) -> u64 {
+        self.length as u64
+    }
+
     /// Its digests, one per algorithm asked for, in that order; at least one. Of a model in parts
     /// it is the digest of the parts' digests, one after the other.
     pub fn digests(&self) -> &[Digest] {
@@ -216,6 +253,45 @@ impl Unproven {
     /// The digests of each part, of a model in parts; each as [`digests`](Self::digests).
     pub fn parts(&self) -> &[Vec<Digest>] {
         &self.parts
+    }
+
+    /// Has one digest per algorithm, in that order; those that weren't asked for when it was read are
+    /// made of the sealed bytes. Not of a model in parts, whose parts are gone.
+    ///
+    /// # Errors
+    /// [`SourceError`]: `cancelled`, `io`.
+    pub fn digested(
+        mut self,
+        algorithms: &[Algorithm],
+        progress: Progress<'_>,
+    ) -> Result<Self, SourceError> {
+        let missing: Vec<Algorithm> = algorithms
+            .iter()
+            .copied()
+            .filter(|&algorithm| self.digests.iter().all(|one| one.algorithm() != algorithm))
+            .collect();
+        if !missing.is_empty() {
+            let mut source = self.source()?;
+            let made = pipeline::run(&mut source, &missing, progress, |_| Ok(()))?;
+            self.digests.extend(made);
+        }
+        let place = |digest: &Digest| {
+            algorithms
+                .iter()
+                .position(|&algorithm| algorithm == digest.algorithm())
+        };
+        if !algorithms.is_empty() {
+            self.digests.retain(|digest| place(digest).is_some());
+            self.digests.sort_by_key(place);
+        }
+        Ok(self)
+    }
+
+    /// Its bytes, to be read once more within this crate.
+    pub(crate) fn source(&self) -> Result<Source, SourceError> {
+        let memory = reopen(self.memory.as_fd())
+            .map_err(|errno| io_error("open the image of", self.path.clone(), errno))?;
+        Source::of(memory, &self.path)
     }
 
     /// Holds each part to the digest that the caller trusts, in constant time.

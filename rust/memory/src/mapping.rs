@@ -12,7 +12,7 @@ use std::{
 
 use rustix::{
     fs::SealFlags,
-    mm::{MapFlags, ProtFlags},
+    mm::{Advice, MapFlags, ProtFlags},
 };
 
 /// The seals without which bytes can't be lent as a slice.
@@ -20,6 +20,16 @@ pub(crate) const IMMUTABLE: SealFlags = SealFlags::SEAL
     .union(SealFlags::SHRINK)
     .union(SealFlags::GROW)
     .union(SealFlags::WRITE);
+
+/// Keeps a mapping from children that are forked meanwhile: memory can't be sealed as long as one of
+/// them maps it. Where the kernel refuses, that is told when it is sealed.
+///
+/// # Safety
+/// The `length` bytes from `start` are a mapping of the caller's, and no child uses or unmaps it.
+pub(crate) unsafe fn keep_from_children(start: *mut c_void, length: usize) {
+    // SAFETY: the caller's mapping; its contents stay what they are in this process.
+    let _ = unsafe { rustix::mm::madvise(start, length, Advice::LinuxDontFork) };
+}
 
 /// A read-only mapping of a sealed image.
 pub struct Mapping {
@@ -49,6 +59,9 @@ impl Mapping {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
         let bytes = Self::map(memory.as_fd(), length)?;
+        // SAFETY: the mapping that was just made. A child that another thread forks never comes to the
+        // end of this function, and `read`, which this thread runs, forks none.
+        unsafe { keep_from_children(bytes.start.as_ptr(), length) };
         Ok(read(&bytes))
     }
 

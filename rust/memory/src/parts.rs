@@ -25,6 +25,13 @@ pub struct Head {
 }
 
 impl Head {
+    const fn of(source: Source) -> Self {
+        Self {
+            source,
+            bytes: Vec::new(),
+        }
+    }
+
     /// What was read so far.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -90,11 +97,37 @@ pub fn read<E: From<SourceError>>(
     progress: Progress<'_>,
     plan: impl FnOnce(&mut [Head]) -> Result<Layout, E>,
 ) -> Result<Unproven, E> {
+    join(open(paths)?, algorithms, size_limit, progress, plan)
+}
+
+/// As [`read`], of parts that came into memory. Each goes back to the system once it is copied: at
+/// most one part more than the model has is in memory.
+///
+/// # Errors
+/// The same.
+pub fn read_received<E: From<SourceError>>(
+    received: Vec<Unproven>,
+    algorithms: &[Algorithm],
+    size_limit: Option<u64>,
+    progress: Progress<'_>,
+    plan: impl FnOnce(&mut [Head]) -> Result<Layout, E>,
+) -> Result<Unproven, E> {
+    let heads = received.into_iter().map(|part| part.source().map(Head::of));
+    let heads = heads.collect::<Result<Vec<_>, _>>()?;
+    join(heads, algorithms, size_limit, progress, plan)
+}
+
+fn join<E: From<SourceError>>(
+    mut heads: Vec<Head>,
+    algorithms: &[Algorithm],
+    size_limit: Option<u64>,
+    progress: Progress<'_>,
+    plan: impl FnOnce(&mut [Head]) -> Result<Layout, E>,
+) -> Result<Unproven, E> {
     let algorithms = match algorithms {
         [] => &[Algorithm::Sha256],
         some => some,
     };
-    let mut heads = open(paths)?;
     let layout = plan(&mut heads)?;
     // A layout of more than there can be is one of more than is available.
     let size = layout.size().unwrap_or(u64::MAX);
@@ -119,12 +152,7 @@ pub fn read<E: From<SourceError>>(
 }
 
 fn open(paths: &[PathBuf]) -> Result<Vec<Head>, SourceError> {
-    let open = |path: &PathBuf| {
-        Source::open(path).map(|source| Head {
-            source,
-            bytes: Vec::new(),
-        })
-    };
+    let open = |path: &PathBuf| Source::open(path).map(Head::of);
     paths.iter().map(open).collect()
 }
 

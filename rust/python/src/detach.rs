@@ -5,16 +5,22 @@
 //! `KeyboardInterrupt`.
 
 use std::{
+    io::Write as _,
     ops::ControlFlow,
     panic,
+    path::Path,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
 use pyo3::prelude::*;
+use strongroom_memory::SourceError;
 
 use crate::errors::Error;
+
+/// What a child ends with that a callback forked, `EX_SOFTWARE` of sysexits.h.
+const FORKED: i32 = 70;
 
 /// Longest time between two looks at the signals.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -46,6 +52,7 @@ where
         progress,
         asked: Instant::now(),
         raised: None,
+        process: std::process::id(),
     };
     let result = py.detach(|| work(&mut caller));
     match caller.raised {
@@ -112,6 +119,7 @@ pub(crate) struct Caller {
     progress: Option<Py<PyAny>>,
     asked: Instant,
     raised: Option<PyErr>,
+    process: u32,
 }
 
 impl Caller {
@@ -150,7 +158,45 @@ impl Caller {
         self.go_on()
     }
 
+    /// Runs `work`, which can't be asked to stop, in a thread of its own; once the caller wants no
+    /// more, the thread is left to its end. `path` is for messages.
+    pub(crate) fn leave_to<T: Send + 'static>(
+        &mut self,
+        path: &Path,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (done, waiting) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("strongroom-key".to_owned())
+            .spawn(move || {
+                // Nobody waits any more after an interrupt.
+                let _ = done.send(work());
+            })
+            .map_err(|error| Error::no_resources("thread", &error))?;
+        loop {
+            match waiting.recv_timeout(PATIENCE) {
+                Ok(value) => return Ok(value),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                    Err(panicked) => panic::resume_unwind(panicked),
+                    Ok(()) => unreachable!("a thread that ended without a panic has sent"),
+                },
+            }
+            if self.go_on().is_break() {
+                let path = path.to_owned();
+                return Err(SourceError::Cancelled { path }.into());
+            }
+        }
+    }
+
     fn hold(&mut self, result: PyResult<()>) -> ControlFlow<()> {
+        // Python ran. A child that it forked and that comes back here has none of the threads that
+        // share the work, would wait for them for ever, and writes to its parent's files.
+        if std::process::id() != self.process {
+            let told = "strongroom: a forked child can't go on with what its parent was doing";
+            let _ = writeln!(std::io::stderr(), "{told}");
+            std::process::exit(FORKED);
+        }
         match result {
             Ok(()) => ControlFlow::Continue(()),
             Err(raised) => {

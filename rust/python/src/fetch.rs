@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     ffi::OsString,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +15,8 @@ use strongroom_fetch::{
 use strongroom_verify::{Digest, VerifyError};
 
 use crate::{
-    arguments, detach,
+    arguments,
+    detach::{self, Caller},
     download::Held,
     errors::Error,
     image,
@@ -212,15 +214,7 @@ pub(crate) fn fetch(
             &remote,
             held.proof(&caller, &mut evidence),
             recheck,
-            &mut |step| {
-                let mut caller = caller.borrow_mut();
-                match step {
-                    Step::Connecting => caller.go_on(),
-                    Step::Waiting(done) => caller.progress(done, 0),
-                    Step::Receiving(done, total) => caller.progress(done, total.unwrap_or(0)),
-                    Step::Checking(done, total) => caller.progress(done, total),
-                }
-            },
+            &mut |step| told(*caller.borrow_mut(), step),
         )?;
         Ok::<_, Error>((fetched, evidence))
     })?;
@@ -234,4 +228,14 @@ pub(crate) fn fetch(
         cached: fetched.cached,
         evidence: evidence.transpose()?,
     })
+}
+
+/// Tells Python how far a download is.
+pub(crate) fn told(caller: &mut Caller, step: Step) -> ControlFlow<()> {
+    match step {
+        Step::Connecting => caller.go_on(),
+        Step::Waiting(done) => caller.progress(done, 0),
+        Step::Receiving(done, total) => caller.progress(done, total.unwrap_or(0)),
+        Step::Checking(done, total) => caller.progress(done, total),
+    }
 }

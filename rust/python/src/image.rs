@@ -20,9 +20,10 @@ use crate::{
     keyring::Keyring,
     manifest::{Manifest, ManifestEvidence},
     proof::{Files, Listed, Trusted},
+    receive::Received,
     side_file::Given,
     signature::{self, Evidence},
-    store::Unsealing,
+    store::{Expected, Unsealing},
 };
 
 /// A model in sealed memory: its digest proved, its header through preflight.
@@ -55,11 +56,12 @@ impl Image {
 
 #[pymethods]
 impl Image {
-    /// Reads a file, or every part of a model, once into sealed memory, hashing every byte.
+    /// Reads a file, or every part of a model, once into sealed memory, hashing every byte; or takes
+    /// what was received.
     #[staticmethod]
     #[pyo3(
-        signature = (path, *, checksum, danger_unverified=false, signature=None, public_key=None, hash=None, allow_architectures=Vec::new(), size_limit=None, progress=None, pins=Vec::new(), algorithms=Vec::new(), parts=Vec::new(), part_checksums=Vec::new(), manifest=None, manifest_names=Vec::new()),
-        text_signature = "(path, *, checksum, danger_unverified=False, signature=None, public_key=None, hash=None, allow_architectures=(), size_limit=None, progress=None, pins=(), algorithms=(), parts=(), part_checksums=(), manifest=None, manifest_names=())"
+        signature = (path, *, checksum, danger_unverified=false, signature=None, public_key=None, hash=None, allow_architectures=Vec::new(), size_limit=None, progress=None, pins=Vec::new(), algorithms=Vec::new(), parts=Vec::new(), part_checksums=Vec::new(), manifest=None, manifest_names=Vec::new(), received=Vec::new()),
+        text_signature = "(path, *, checksum, danger_unverified=False, signature=None, public_key=None, hash=None, allow_architectures=(), size_limit=None, progress=None, pins=(), algorithms=(), parts=(), part_checksums=(), manifest=None, manifest_names=(), received=())"
     )]
     fn load(
         py: Python<'_>,
@@ -78,6 +80,7 @@ impl Image {
         part_checksums: Vec<Bound<'_, PyString>>,
         manifest: Option<Py<Manifest>>,
         manifest_names: Vec<String>,
+        received: Vec<Py<Received>>,
     ) -> Result<Self, Error> {
         let start = Instant::now();
         let parse_all = |texts: Vec<Bound<'_, PyString>>| {
@@ -106,6 +109,13 @@ impl Image {
             ));
         }
         let files = Files { path, parts };
+        if !received.is_empty() && received.len() != files.parts.len().max(1) {
+            return Err(Error::option("received", "is not one per file"));
+        }
+        let received = received
+            .iter()
+            .map(|file| file.get().take())
+            .collect::<Result<Vec<_>, _>>()?;
         let mut signature = signature;
         let claims = files
             .signed()
@@ -122,9 +132,14 @@ impl Image {
                 .map(signature::Claim::read)
                 .collect::<Result<Vec<_>, _>>()?;
             if !trusted.anything() && signatures.is_empty() && files.parts.is_empty() {
-                return Err(Error::no_proof(&digest(&files.path, caller)?));
+                let found = match received.first() {
+                    Some(received) => received.digests()[0],
+                    None => digest(&files.path, caller)?,
+                };
+                return Err(Error::no_proof(&found));
             }
             let unproven = files.read(
+                received,
                 &trusted.algorithms(&signatures, &wanted),
                 size_limit,
                 caller,
@@ -172,7 +187,7 @@ impl Image {
         descriptor: i32,
         keyrings: Vec<Py<Keyring>>,
         message_id: String,
-        expected: BTreeMap<String, String>,
+        expected: Expected,
         digest: &Bound<'_, PyString>,
         allow_architectures: Vec<String>,
         size_limit: Option<&Bound<'_, PyAny>>,

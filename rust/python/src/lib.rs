@@ -31,12 +31,14 @@ mod panic_probe;
 mod parts;
 mod passphrase;
 mod proof;
+mod receive;
 mod seal;
 mod side_file;
 mod signature;
 mod signing;
 mod store;
 mod stream;
+mod watch;
 
 /// The Rust core. Use `strongroom`, which puts words for people around it.
 #[pyo3::pymodule]
@@ -63,6 +65,7 @@ mod _core {
         manifest::{Manifest, ManifestEvidence, sign_manifest, verify_manifest},
         memory::{Arena, ArenaUsage, BufferUsage, SecureBuffer, compare_digest},
         model::{Layer, Model},
+        receive::{Received, receive},
         seal::{open_sealed, seal_file},
         side_file::{SideFile, read_side_file},
         signature::{Evidence, verify_file},

@@ -30,14 +30,23 @@ impl Files {
         one.into_iter().chain(&self.parts).map(PathBuf::as_path)
     }
 
-    /// Reads them once.
+    /// Reads them once; or takes those that were `received`, one or all parts, in their place.
     pub(crate) fn read(
         &self,
+        mut received: Vec<Unproven>,
         algorithms: &[Algorithm],
         size_limit: Option<u64>,
         caller: &mut Caller,
     ) -> Result<Unproven, Error> {
         let mut progress = |done, total| caller.progress(done, total);
+        if self.parts.is_empty()
+            && let Some(one) = received.pop()
+        {
+            return Ok(one.digested(algorithms, &mut progress)?);
+        }
+        if !received.is_empty() {
+            return parts::read_received(received, algorithms, size_limit, &mut progress, plan);
+        }
         if self.parts.is_empty() {
             return Ok(image::read(
                 &self.path,

@@ -6,11 +6,6 @@ use std::{
     num::NonZeroUsize,
     os::{fd::AsFd as _, unix::fs::FileExt as _},
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
 };
 
 use pyo3::prelude::*;
@@ -20,12 +15,11 @@ use strongroom_seal::{DEFAULT_FRAME_LENGTH, EncryptionContext, SealError, Sealed
 use crate::{
     detach::{self, Caller},
     errors::Error,
-    keyring::Keyring,
+    keyring::{Keyring, pairs},
     output,
+    store::each_frame,
+    watch::{Watch, cores},
 };
-
-/// Bytes between two calls of a progress callback.
-const PROGRESS: u64 = 4 << 20;
 
 /// Seals the file at `path` into the new file `output`; returns how many bytes that has.
 #[pyfunction]
@@ -64,7 +58,7 @@ pub(crate) fn seal_file(
                     Ok::<_, Error>(())
                 },
             )?;
-            plaintext.unchanged()?;
+            plaintext.finish()?;
             Ok(summary.sealed)
         })
     })
@@ -96,38 +90,26 @@ pub(crate) fn open_sealed(
                 action: "read it",
                 error,
             })?;
-        let sealed = Sealed::open(file, &Keyring::all(&keyrings), &expected)
+        let sealed = caller
+            .leave_to(&path, move || {
+                Sealed::open(File::from(file), &Keyring::all(&keyrings), &expected)
+            })?
             .map_err(|error| Error::from(error).in_file(&path))?;
         output::create_with(&output, output::SECRET, |file| {
-            let (done, total) = (AtomicU64::new(0), sealed.length());
-            let caller = Mutex::new(caller);
-            sealed.for_each_frame(threads.unwrap_or_else(cores), |offset, plaintext| {
-                put(file, &output, offset, plaintext)?;
-                let length = plaintext.len() as u64;
-                let before = done.fetch_add(length, Ordering::Relaxed);
-                if before / PROGRESS != (before + length) / PROGRESS {
-                    let mut caller = caller.lock().unwrap_or_else(PoisonError::into_inner);
-                    told(&mut caller, before + length, total)?;
-                }
-                Ok::<_, Error>(())
-            })
-        })
-        .map_err(|error| error.in_sealed(&path))?;
-        source.unchanged()?;
-        let pairs = sealed.context().iter();
-        Ok::<_, Error>(
-            pairs
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
-        )
+            let threads = threads.unwrap_or_else(cores);
+            each_frame(&path, &sealed, threads, caller, |offset, plaintext| {
+                put(file, &output, offset, plaintext)
+            })?;
+            Ok(source.unchanged()?)
+        })?;
+        Ok::<_, Error>(pairs(sealed.context()))
     })
 }
 
 /// What is to be sealed. Models aren't empty, but a file may be.
 struct Plaintext<'a> {
     source: Option<Source>,
-    caller: &'a mut Caller,
-    told: u64,
+    watch: Watch<'a>,
 }
 
 impl<'a> Plaintext<'a> {
@@ -136,10 +118,10 @@ impl<'a> Plaintext<'a> {
             Err(SourceError::Empty { .. }) => None,
             opened => Some(opened?),
         };
+        let size = source.as_ref().map_or(0, Source::size);
         Ok(Self {
             source,
-            caller,
-            told: 0,
+            watch: Watch::new(caller, size),
         })
     }
 
@@ -152,35 +134,21 @@ impl<'a> Plaintext<'a> {
             return Ok(0);
         };
         let filled = source.fill(buffer)?;
-        let (size, done) = (source.size(), source.size() - source.remaining());
-        if done / PROGRESS != self.told / PROGRESS {
-            self.told = done;
-            told(self.caller, done, size)?;
-        }
+        self.watch.tell(filled as u64, source.path())?;
         Ok(filled)
     }
 
-    fn unchanged(&self) -> Result<(), Error> {
-        match &self.source {
-            Some(source) => Ok(source.unchanged()?),
-            None => Ok(()),
+    /// All was read, of a file that is what it was.
+    fn finish(&self) -> Result<(), Error> {
+        if let Some(source) = &self.source {
+            self.watch.finish(source.path())?;
+            source.unchanged()?;
         }
+        Ok(())
     }
-}
-
-/// Tells the callback, and asks whether to go on.
-fn told(caller: &mut Caller, done: u64, total: u64) -> Result<(), SealError> {
-    if caller.progress(done, total).is_break() {
-        return Err(SealError::Cancelled);
-    }
-    Ok(())
 }
 
 fn put(file: &File, path: &Path, offset: u64, bytes: &[u8]) -> Result<(), Error> {
     file.write_all_at(bytes, offset)
         .map_err(|error| Error::unwritable(path, &error))
-}
-
-fn cores() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

@@ -105,6 +105,19 @@ impl EncryptionContext {
         Ok(())
     }
 
+    /// Holds it to have no pair of that key.
+    ///
+    /// # Errors
+    /// [`SealError::Context`].
+    pub fn verify_absent(&self, key: &str) -> Result<(), SealError> {
+        self.get(key).map_or(Ok(()), |found| {
+            Err(SealError::Context {
+                expected: format!("no {}", shown(key)),
+                found: pair(key, found),
+            })
+        })
+    }
+
     fn length(&self) -> usize {
         if self.0.is_empty() {
             return 0;

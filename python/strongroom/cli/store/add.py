@@ -8,7 +8,6 @@ from strongroom.cli.arguments import (
     Architectures,
     CertificateChain,
     Checksums,
-    Config,
     Hash,
     Identity,
     Issuer,
@@ -21,30 +20,22 @@ from strongroom.cli.arguments import (
 )
 from strongroom.cli.progress import checking
 from strongroom.cli.store.listing import entry_json
-from strongroom.cli.store.options import (
-    Directory,
-    KernelKeyName,
-    KeyFiles,
-    KeyName,
-    KeyNamespace,
-    KeyVariable,
-    PassphraseFile,
-    settings_of,
-    store_of,
-)
-from strongroom.cli.terminal import json_of, note, write_json
-from strongroom.errors import StrongroomError
-from strongroom.models.source import path_of
+from strongroom.cli.store.options import AtStoreWithKeys, Json, at_store
+from strongroom.cli.terminal import note, write_json
 from strongroom.models.stored import enter
-from strongroom.store.keys import NAMESPACE
 
 __all__ = ["add"]
 
 
+@at_store
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the model is called in the store.")],
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file, or the first part of one.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A GGUF file, or the first part of one; or https://… or hf://…"),
+    ],
     *,
+    at: AtStoreWithKeys,
     checksum: Checksums = None,
     model_version: ModelVersion = None,
     public_key: PublicKey = None,
@@ -59,56 +50,36 @@ def add(
     replacing: Annotated[
         bool, typer.Option("--replace", help="Also where the store has a model of this name.")
     ] = False,
-    store: Directory = None,
-    key_file: KeyFiles = None,
-    key_variable: KeyVariable = None,
-    passphrase_file: PassphraseFile = None,
-    kernel_key: KernelKeyName = None,
-    key_name: KeyName = None,
-    key_namespace: KeyNamespace = NAMESPACE,
-    config: Config = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
-    """Verify a model by the trust policy, once, and seal it into the store. The file stays where it is."""
-    try:
-        settings = settings_of(
-            config,
-            store,
-            files=key_file,
-            variable=key_variable,
-            passphrase_file=passphrase_file,
-            kernel_key=kernel_key,
-            names=key_name,
-            namespace=key_namespace,
+    """Verify a model by the trust policy, once, and seal it into the store. A file stays where it is.
+
+    What is on a host is received into memory: neither the cache nor another file has any of it.
+    """
+    where, settings = at.opened(), at.settings()
+    with checking(name, quiet=json) as progress, checking(name, quiet=json, verb="sealing") as sealing:
+        entry = enter(
+            where,
+            name,
+            model,
+            version=model_version,
+            given=given_of(
+                checksum=checksum,
+                public_key=public_key,
+                signature=signature,
+                hash=hash,
+                manifest=manifest,
+                certificate_chain=certificate_chain,
+                identity=identity,
+                issuer=issuer,
+                trusted_root=trusted_root,
+            ),
+            settings=settings,
+            allow_architectures=allow_architecture or (),
+            replacing=replacing,
+            progress=progress,
+            sealing=sealing,
         )
-        where = store_of(settings)
-        with checking(name, quiet=json) as progress, checking(name, quiet=json, verb="sealing") as sealing:
-            entry = enter(
-                where,
-                name,
-                path_of(model),
-                version=model_version,
-                given=given_of(
-                    checksum=checksum,
-                    public_key=public_key,
-                    signature=signature,
-                    hash=hash,
-                    manifest=manifest,
-                    certificate_chain=certificate_chain,
-                    identity=identity,
-                    issuer=issuer,
-                    trusted_root=trusted_root,
-                ),
-                security=settings.security,
-                allow_architectures=allow_architecture or (),
-                replacing=replacing,
-                progress=progress,
-                sealing=sealing,
-            )
-    except StrongroomError as error:
-        if json:
-            write_json(json_of(error))
-        raise
     if json:
         write_json({"store": where.directory, "models": {name: entry_json(entry)}})
         return

@@ -5,11 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from strongroom.cli.arguments import Config
-from strongroom.cli.store.options import Directory, settings_of, store_of
-from strongroom.cli.terminal import json_of, plain, tables, write_json
+from strongroom.cli.store.options import AtStore, Json, at_store
+from strongroom.cli.terminal import plain, tables, write_json
 from strongroom.cli.terminal import table as empty_table
-from strongroom.errors import StrongroomError
 from strongroom.store.index import Entry
 
 __all__ = ["entry_json", "list_models", "show"]
@@ -20,26 +18,17 @@ def entry_json(entry: Entry) -> dict[str, Any]:
     return dataclasses.asdict(entry)
 
 
-def list_models(
-    *,
-    store: Directory = None,
-    config: Config = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
-) -> None:
+@at_store
+def list_models(*, at: AtStore, json: Json = False) -> None:
     """List the models in the store."""
-    try:
-        where = store_of(settings_of(config, store))
-        models = where.models()
-    except StrongroomError as error:
-        if json:
-            write_json(json_of(error))
-        raise
+    where = at.opened()
+    models, known = where.models(), where.id
     if json:
-        write_json(
-            {"store": where.directory, "models": {name: entry_json(entry) for name, entry in models.items()}}
-        )
+        entries = {name: entry_json(entry) for name, entry in models.items()}
+        write_json({"store": where.directory, "id": known, "models": entries})
         return
-    table = empty_table(f"{len(models)} models in {where.directory}")
+    told = f"{len(models)} models in {where.directory}" + (f", id {known}" if known else "")
+    table = empty_table(told)
     for column in ("name", "version", "architecture", "bytes", "digest", "added"):
         table.add_column(column, overflow="fold")
     for name, entry in models.items():
@@ -48,20 +37,15 @@ def list_models(
     tables().print(table)
 
 
+@at_store
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of a model in the store.")],
     *,
-    store: Directory = None,
-    config: Config = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+    at: AtStore,
+    json: Json = False,
 ) -> None:
     """Show what a sealed model says of itself, and which keys open it. Without a key none of it is proved."""
-    try:
-        entry, header, size = store_of(settings_of(config, store)).show(name)
-    except StrongroomError as error:
-        if json:
-            write_json(json_of(error))
-        raise
+    entry, header, size = at.opened().show(name)
     if json:
         write_json(
             {

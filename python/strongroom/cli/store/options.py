@@ -1,29 +1,22 @@
 """What the commands on a store share: where it is, and which keys open it."""
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from strongroom.cli.arguments import configured
-from strongroom.errors import OptionError
+from strongroom.cli.arguments import Config, configured
+from strongroom.cli.terminal import json_of, write_json
+from strongroom.errors import OptionError, StrongroomError
 from strongroom.settings import Settings
 from strongroom.store.keys import NAME, NAMESPACE, EnvironmentKey, KernelKey, Key, KeyFile, PassphraseKey
 from strongroom.store.store import Store
 
-__all__ = [
-    "Directory",
-    "KernelKeyName",
-    "KeyFiles",
-    "KeyName",
-    "KeyNamespace",
-    "KeyVariable",
-    "PassphraseFile",
-    "keys_of",
-    "settings_of",
-    "store_of",
-    "store_options",
-]
+__all__ = ["AtStore", "AtStoreWithKeys", "Json", "at_store", "keys_of"]
 
 KEYS = "Keys"
 
@@ -88,6 +81,9 @@ KeyNamespace = Annotated[
 ]
 """The option `--key-namespace`."""
 
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+"""The option `--json`."""
+
 
 def keys_of(
     *,
@@ -116,52 +112,79 @@ def keys_of(
     return keys
 
 
-def store_options(
-    directory: Path | None,
-    *,
-    files: list[Path] | None = None,
-    variable: str | None = None,
-    passphrase_file: Path | None = None,
-    kernel_key: str | None = None,
-    names: list[str] | None = None,
-    namespace: str = NAMESPACE,
-) -> dict[str, object]:
-    """Return the options of the settings, of which the keys stand for the configuration's."""
-    keys = keys_of(
-        files=files,
-        variable=variable,
-        passphrase_file=passphrase_file,
-        kernel_key=kernel_key,
-        names=names,
-        namespace=namespace,
-    )
-    return {"store.directory": None if directory is None else str(directory), "store.keys": keys or None}
+@dataclass(frozen=True, kw_only=True)
+class AtStore:
+    """The options of a command that needs no key."""
+
+    store: Directory = None
+    config: Config = None
+
+    def settings(self, options: Mapping[str, object] | None = None) -> Settings:
+        """Return the settings, with what the command line says of the store, and other `options` of it."""
+        directory = None if self.store is None else str(self.store)
+        return configured(
+            self.config,
+            {"store.directory": directory, "store.keys": self.keys() or None, **(options or {})},
+        )
+
+    def keys(self) -> list[Key]:
+        """Return the keys that the command line names, in place of the configuration's."""
+        return []
+
+    def opened(self) -> Store:
+        """Return the store."""
+        where = self.settings().store
+        return Store(where.place, where.keys, expected_id=where.id)
 
 
-def settings_of(
-    config: Path | None,
-    directory: Path | None = None,
-    *,
-    files: list[Path] | None = None,
-    variable: str | None = None,
-    passphrase_file: Path | None = None,
-    kernel_key: str | None = None,
-    names: list[str] | None = None,
-    namespace: str = NAMESPACE,
-) -> Settings:
-    """Return the settings, with what the command line says of the store."""
-    options = store_options(
-        directory,
-        files=files,
-        variable=variable,
-        passphrase_file=passphrase_file,
-        kernel_key=kernel_key,
-        names=names,
-        namespace=namespace,
-    )
-    return configured(config, options)
+@dataclass(frozen=True, kw_only=True)
+class AtStoreWithKeys(AtStore):
+    """The options of a command that opens models, or seals them."""
+
+    key_file: KeyFiles = None
+    key_variable: KeyVariable = None
+    passphrase_file: PassphraseFile = None
+    kernel_key: KernelKeyName = None
+    key_name: KeyName = None
+    key_namespace: KeyNamespace = NAMESPACE
+
+    def keys(self) -> list[Key]:
+        """Return the keys that the command line names."""
+        return keys_of(
+            files=self.key_file,
+            variable=self.key_variable,
+            passphrase_file=self.passphrase_file,
+            kernel_key=self.kernel_key,
+            names=self.key_name,
+            namespace=self.key_namespace,
+        )
 
 
-def store_of(settings: Settings) -> Store:
-    """Return the store that settings name."""
-    return Store(settings.store.place, settings.store.keys)
+def at_store(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of its argument `at`, an `AtStore`, which it gets made of them.
+
+    Where the command has `--json` and was given it, an error is also printed as JSON.
+    """
+    own = inspect.signature(command, eval_str=True)
+    kind = own.parameters["at"].annotation
+    hints = get_type_hints(kind, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(kind)
+    ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:  # noqa: ANN401 - what the command's own annotations say
+        options = {option.name: given.pop(option.name) for option in shared if option.name in given}
+        try:
+            command(at=kind(**options), **given)
+        except StrongroomError as error:
+            if given.get("json"):
+                write_json(json_of(error))
+            raise
+
+    others = [parameter for name, parameter in own.parameters.items() if name != "at"]
+    run.__signature__ = own.replace(parameters=[*others, *shared])  # type: ignore[attr-defined]
+    return run

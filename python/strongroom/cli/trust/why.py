@@ -8,7 +8,6 @@ from strongroom.cli.arguments import (
     Architectures,
     CertificateChain,
     Checksums,
-    Config,
     Hash,
     Identity,
     Issuer,
@@ -18,24 +17,27 @@ from strongroom.cli.arguments import (
     PublicKey,
     SignatureFile,
     TrustedRoot,
-    configured,
     given_of,
 )
 from strongroom.cli.loading import name_of
 from strongroom.cli.progress import checking
-from strongroom.cli.terminal import json_of, note, plain, report, tables, write_json
+from strongroom.cli.store.options import AtStoreWithKeys, Json, at_store
+from strongroom.cli.terminal import note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
-from strongroom.errors import StrongroomError, class_of
-from strongroom.models.source import path_of
+from strongroom.errors import class_of
+from strongroom.models.source import Stored, path_of, source_of
+from strongroom.models.stored import examine_stored
 from strongroom.models.trust import examine
 from strongroom.trust.decision import Decision
 
 __all__ = ["why"]
 
 
+@at_store
 def why(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A GGUF file, or a name in the store.")],
     *,
+    at: AtStoreWithKeys,
     checksum: Checksums = None,
     public_key: PublicKey = None,
     signature: SignatureFile = None,
@@ -48,36 +50,43 @@ def why(
     name: Name = None,
     model_version: ModelVersion = None,
     allow_architecture: Architectures = None,
-    config: Config = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+    json: Json = False,
 ) -> None:
     """Say step by step how MODEL comes to be trusted or refused. Nothing is run, and nothing recorded."""
-    try:
-        settings = configured(config, {})
-        with checking(model, quiet=json) as progress:
+    settings = at.settings()
+    given = given_of(
+        checksum=checksum,
+        signature=signature,
+        public_key=public_key,
+        hash=hash,
+        manifest=manifest,
+        certificate_chain=certificate_chain,
+        identity=identity,
+        issuer=issuer,
+        trusted_root=trusted_root,
+    )
+    source = source_of(model)
+    with checking(model, quiet=json) as progress:
+        if isinstance(source, Stored):
+            decision = examine_stored(
+                at.opened(),
+                source.name,
+                name=name_of(model, name),
+                version=model_version,
+                given=given,
+                security=settings.security,
+                progress=progress,
+            )
+        else:
             decision = examine(
                 path_of(model),
                 name=name_of(model, name),
                 version=model_version,
-                given=given_of(
-                    checksum=checksum,
-                    signature=signature,
-                    public_key=public_key,
-                    hash=hash,
-                    manifest=manifest,
-                    certificate_chain=certificate_chain,
-                    identity=identity,
-                    issuer=issuer,
-                    trusted_root=trusted_root,
-                ),
+                given=given,
                 security=settings.security,
                 allow_architectures=allow_architecture or (),
                 progress=progress,
             )
-    except StrongroomError as error:
-        if json:
-            write_json(json_of(error))
-        raise
     refusal = decision.refusal
     if json:
         write_json(json_of_decision(decision))
