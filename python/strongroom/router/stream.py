@@ -120,7 +120,7 @@ class AsyncStream(BaseStream):
         """Read `generation`, woken by `bells`."""
         super().__init__(generation, model, seed)
         self._bells = bells
-        self._watch: "Watch | None" = None
+        self._watch: Watch | None = None
         self._key = 0
 
     def __aiter__(self) -> Self:
