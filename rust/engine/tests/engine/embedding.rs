@@ -49,7 +49,7 @@ fn run(embedder: &mut Embedder) -> Vec<Event> {
 /// The vectors of a request.
 fn rows(events: &[Event], id: u64, dimensions: usize) -> Vec<Vec<f32>> {
     let embedded = events.iter().find_map(|event| match event {
-        Event::Embedded(vectors) if vectors.request == id => Some(embedded),
+        Event::Embedded(vectors) if vectors.request == id => Some(vectors),
         _ => None,
     });
     let numbers: Vec<f32> = embedded
