@@ -10,6 +10,7 @@ mod connection;
 mod cores;
 mod death;
 mod desk;
+mod dispatch;
 mod error;
 mod flight;
 mod isolation;
@@ -24,7 +25,8 @@ mod supervisor;
 mod update;
 mod waiting;
 
-pub use config::{Config, executable};
+pub use config::Config;
+pub use dispatch::{Executable, carried, choose};
 pub use error::{CODES, Death, HostError, Stage};
 pub use model::Model;
 pub use rehearsal::rehearse;

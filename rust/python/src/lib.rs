@@ -13,6 +13,7 @@ compile_error!("a panic must not end the process that imports this module: let i
 mod arguments;
 mod data;
 mod detach;
+mod dispatch;
 mod doctor;
 mod download;
 mod errors;
@@ -51,6 +52,7 @@ mod _core {
     #[pymodule_export]
     use crate::{
         data::{DataCipher, DataKey},
+        dispatch::{Processor, Worker, choose_worker},
         doctor::{Capability, doctor, rehearse},
         errors::error_codes,
         fetch::{Fetched, Sources, assemble, fetch, local_path, name_in_manifest, owner_of},
