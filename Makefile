@@ -58,7 +58,13 @@ $(LIBCLANG_PATH)/libclang.so: | $(venv)/.installed
 
 # The wheel holds `_core`, the Python package and the worker; installing it is what `pip install` does.
 package_sources := $(shell find rust python -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name '*.typed' \) -not -path '*/fuzz/*' -not -path '*/tests/*' -not -path '*/specimen/*' 2>/dev/null)
-$(venv)/.built: $(package_sources) Cargo.toml Cargo.lock pyproject.toml README.md $(LIBCLANG_PATH)/libclang.so
+
+# Changes only when the workers asked for do.
+$(venv)/.instruction-sets: FORCE | $(venv)/.installed
+	@echo "$(STRONGROOM_INSTRUCTION_SETS)" | cmp -s - $@ || echo "$(STRONGROOM_INSTRUCTION_SETS)" > $@
+.PHONY: FORCE
+
+$(venv)/.built: $(venv)/.instruction-sets $(package_sources) Cargo.toml Cargo.lock pyproject.toml README.md $(LIBCLANG_PATH)/libclang.so
 	@echo "Building strongroom (the first time compiles llama.cpp: 4 to 8 minutes on two cores)"
 	@rm -f dist/strongroom-*.whl && maturin build --release --out dist --quiet
 	@$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/strongroom-*.whl
@@ -161,7 +167,7 @@ wheel-check: $(venv)/.built ## Install what `make wheel` built where there is Py
 	    "$$($(venv)/bin/python demo/fetch_model.py $(models))"
 
 .PHONY: bench-instruction-sets
-bench-instruction-sets: $(venv)/.built ## Measure the AVX-512 worker against the AVX2 one, of an installed `make wheel`; writes benches/out/instruction_sets.json
+bench-instruction-sets: $(venv)/.built ## Measure the AVX-512 worker against the AVX2 one; needs STRONGROOM_INSTRUCTION_SETS="avx2 avx512"; writes benches/out/instruction_sets.json
 	$(venv)/bin/python -m benches.instruction_sets "$$($(venv)/bin/python demo/fetch_model.py $(models))" $(MODELS)
 
 .PHONY: fuzz

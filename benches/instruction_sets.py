@@ -1,5 +1,8 @@
 """`make bench-instruction-sets`: decoding by the AVX-512 worker against the AVX2 one, in alternating pairs.
 
+Both have to be built: `STRONGROOM_INSTRUCTION_SETS="avx2 avx512" make bench-instruction-sets`; MODELS="…"
+adds models to the demonstration's.
+
 One stream is decoded, and several at once: with more rows to a step there is more to compute for each
 weight that is read. Writes `benches/out/instruction_sets.json`.
 """
@@ -82,7 +85,7 @@ def main() -> int:
     try:
         worker_for(strongroom.Limits(instruction_set="avx512"), WORKERS)
     except strongroom.SettingsError as error:
-        print(f"{error.message}; `make wheel` builds one that has both: install it", file=sys.stderr)
+        print(f'{error.message}; build with STRONGROOM_INSTRUCTION_SETS="avx2 avx512"', file=sys.stderr)
         return 1
     console = Console()
     if not console.is_terminal:
