@@ -3,14 +3,17 @@
 Both have to be built: `STRONGROOM_INSTRUCTION_SETS="avx2 avx512" make bench-instruction-sets`; MODELS="…"
 adds models to the demonstration's.
 
-One stream is decoded, and several at once: with more rows to a step there is more to compute for each
-weight that is read. Writes `benches/out/instruction_sets.json`.
+Each worker has one core, and its processor time is what counts: the work of a token is compared, whoever
+else computes on the machine. One stream is decoded, and several at once: with more rows to a step there is
+more to compute for each weight that is read. Writes `benches/out/instruction_sets.json`.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
+import statistics
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,81 +21,94 @@ from pathlib import Path
 
 from rich.console import Console
 
-import strongroom
+from benches import pairs
 from benches.core import show, write
 from benches.pairs import Measurement, alternate
+from strongroom import Limits, Router, Sandboxing, Security, Settings, SettingsError
 from strongroom.backends.dispatch import worker_for
 from strongroom.backends.local import WORKERS
 from strongroom.settings import InstructionSet
 
-PROMPT = "The history of the lock begins with a bar of wood behind a door. Tell it as a story, slowly."
-TOKENS = 32
-CONTEXT = 512
-AT_ONCE = (1, 8)
+PROMPT = "The history of the lock begins with a bar of wood behind a door."
+TOKENS = 64
+CONTEXT = 256
 OUT = Path("benches/out/instruction_sets.json")
 
 
-def router_of(instruction_set: InstructionSet, path: Path) -> strongroom.Router:
-    """Load a model in a worker of that set."""
-    with path.open("rb") as file:
-        checksum = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    limits = strongroom.Limits(instruction_set=instruction_set, context_length=CONTEXT)
-    router = strongroom.Router(strongroom.Settings(limits=limits))
-    info = router.load("bench", path, checksum=checksum)
-    assert info.instruction_set == instruction_set
-    return router
+class Decoder:
+    """A model in a worker of one set."""
+
+    def __init__(self, instruction_set: InstructionSet, path: Path) -> None:
+        """Load it."""
+        with path.open("rb") as file:
+            checksum = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        security = Security(sandboxing=Sandboxing(cpu_limit=1))
+        limits = Limits(instruction_set=instruction_set, context_length=CONTEXT)
+        self.router = Router(Settings(security=security, limits=limits))
+        self.info = self.router.load("bench", path, checksum=checksum)
+        self.wall: list[float] = []
+        """Tokens by the second on the wall, of each run."""
+
+    def processor_seconds(self) -> float:
+        """Return what the worker has used of a processor (proc_pid_stat(5): utime and stime)."""
+        fields = Path(f"/proc/{self.info.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def run(self, streams: int) -> float:
+        """Decode greedy answers at once; return their tokens by the worker's second, prompts included."""
+
+        def answer(number: int) -> int:
+            options = {"max_tokens": TOKENS, "temperature": 0}
+            return self.router.complete(f"{number}. {PROMPT}", **options).completion_tokens  # type: ignore[arg-type]
+
+        start, before = time.perf_counter(), self.processor_seconds()
+        with ThreadPoolExecutor(streams) as threads:
+            tokens = sum(threads.map(answer, range(streams)))
+        self.wall.append(tokens / (time.perf_counter() - start))
+        return tokens / (self.processor_seconds() - before)
 
 
-def rate(router: strongroom.Router, streams: int) -> float:
-    """Decode greedy answers at once; return the tokens of all by the second, the prompts' time included."""
-
-    def answer(number: int) -> int:
-        prompt = f"{number}. {PROMPT}"
-        return router.complete(prompt, max_tokens=TOKENS, temperature=0).completion_tokens
-
-    start = time.perf_counter()
-    with ThreadPoolExecutor(streams) as threads:
-        tokens = sum(threads.map(answer, range(streams)))
-    return tokens / (time.perf_counter() - start)
-
-
-def measure(path: Path, console: Console) -> list[Measurement]:
-    """Compare both workers of one model."""
+def measure(path: Path, streams: int, console: Console) -> tuple[Measurement, tuple[str, str]]:
+    """Compare both workers of one model; beside it what was seen on the wall."""
 
     def progress(text: str) -> None:
         if console.is_terminal:
             console.print(f"\r{text}\x1b[K", end="", highlight=False)
 
-    with router_of("avx512", path) as wide, router_of("avx2", path) as plain:
-        return [
-            alternate(
-                f"{path.stem}, {streams} at once",
-                lambda streams=streams: rate(wide, streams),  # type: ignore[misc]
-                lambda streams=streams: rate(plain, streams),  # type: ignore[misc]
-                unit="tokens/s",
-                goal=None,
-                progress=progress,
-            )
-            for streams in AT_ONCE
-        ]
+    name = f"{path.stem}, {streams} at once"
+    wide, plain = Decoder("avx512", path), Decoder("avx2", path)
+    with wide.router, plain.router:
+        measured = alternate(
+            name,
+            lambda: wide.run(streams),
+            lambda: plain.run(streams),
+            unit="tokens/processor second",
+            goal=None,
+            progress=progress,
+        )
+    walls = [statistics.median(side.wall) for side in (wide, plain)]
+    return measured, (f"{name}, on the wall", f"{walls[0]:.1f} against {walls[1]:.1f} tokens/s")
 
 
 def main() -> int:
     """Measure each model, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path, nargs="+")
+    parser.add_argument("--streams", type=int, nargs="+", default=[1, 8], help="answers at once")
+    parser.add_argument("--pairs", type=int, default=pairs.LEAST_PAIRS)
     arguments = parser.parse_args()
     try:
-        worker_for(strongroom.Limits(instruction_set="avx512"), WORKERS)
-    except strongroom.SettingsError as error:
+        worker_for(Limits(instruction_set="avx512"), WORKERS)
+    except SettingsError as error:
         print(f'{error.message}; build with STRONGROOM_INSTRUCTION_SETS="avx2 avx512"', file=sys.stderr)
         return 1
+    pairs.LEAST_PAIRS = arguments.pairs
     console = Console()
     if not console.is_terminal:
         console = Console(width=150)
-    measurements = [row for model in arguments.models for row in measure(model, console)]
-    show(measurements, [], console)
-    write(measurements, OUT)
+    rows = [measure(model, streams, console) for model in arguments.models for streams in arguments.streams]
+    show([row for row, _ in rows], [aside for _, aside in rows], console)
+    write([row for row, _ in rows], OUT)
     return 0
 
 
