@@ -3,9 +3,10 @@
 Both have to be built: `STRONGROOM_INSTRUCTION_SETS="avx2 avx512" make bench-instruction-sets`; MODELS="…"
 adds models to the demonstration's.
 
-Each worker has one core, and its processor time is what counts: the work of a token is compared, whoever
-else computes on the machine. One stream is decoded, and several at once: with more rows to a step there is
-more to compute for each weight that is read. Writes `benches/out/instruction_sets.json`.
+Both workers have the same one core, and their processor time is what counts: the work of a token is
+compared, whoever else computes on the machine. A prompt is read, one stream is decoded, and several at once:
+with more rows to a step there is more to compute for each weight that is read. Writes
+`benches/out/instruction_sets.json`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from rich.console import Console
 from benches import pairs
 from benches.core import show, write
 from benches.pairs import Measurement, alternate
-from strongroom import Limits, Router, Sandboxing, Security, Settings, SettingsError
+from strongroom import Limits, Router, Settings, SettingsError
 from strongroom.backends.dispatch import worker_for
 from strongroom.backends.local import WORKERS
 from strongroom.settings import InstructionSet
 
 PROMPT = "The history of the lock begins with a bar of wood behind a door."
 TOKENS = 64
-CONTEXT = 256
+CONTEXT = 512
 OUT = Path("benches/out/instruction_sets.json")
 
 
@@ -42,10 +43,10 @@ class Decoder:
         """Load it."""
         with path.open("rb") as file:
             checksum = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-        security = Security(sandboxing=Sandboxing(cpu_limit=1))
         limits = Limits(instruction_set=instruction_set, context_length=CONTEXT)
-        self.router = Router(Settings(security=security, limits=limits))
+        self.router = Router(Settings(limits=limits))
         self.info = self.router.load("bench", path, checksum=checksum)
+        self.asked = 0
         self.wall: list[float] = []
         """Tokens by the second on the wall, of each run."""
 
@@ -54,7 +55,16 @@ class Decoder:
         fields = Path(f"/proc/{self.info.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def run(self, streams: int) -> float:
+    def read(self) -> float:
+        """Read a long prompt, different at its start from those before; return its tokens by the second."""
+        self.asked += 1
+        start, before = time.perf_counter(), self.processor_seconds()
+        prompt = f"{self.asked}. {PROMPT * 20}"
+        tokens = self.router.complete(prompt, max_tokens=1, temperature=0).prompt_tokens
+        self.wall.append(tokens / (time.perf_counter() - start))
+        return tokens / (self.processor_seconds() - before)
+
+    def decode(self, streams: int) -> float:
         """Decode greedy answers at once; return their tokens by the worker's second, prompts included."""
 
         def answer(number: int) -> int:
@@ -69,19 +79,19 @@ class Decoder:
 
 
 def measure(path: Path, streams: int, console: Console) -> tuple[Measurement, tuple[str, str]]:
-    """Compare both workers of one model; beside it what was seen on the wall."""
+    """Compare both workers of one model, reading for no streams; beside it what was seen on the wall."""
 
     def progress(text: str) -> None:
         if console.is_terminal:
             console.print(f"\r{text}\x1b[K", end="", highlight=False)
 
-    name = f"{path.stem}, {streams} at once"
+    name = f"{path.stem}, " + (f"decoding {streams} at once" if streams else "reading a prompt")
     wide, plain = Decoder("avx512", path), Decoder("avx2", path)
     with wide.router, plain.router:
         measured = alternate(
             name,
-            lambda: wide.run(streams),
-            lambda: plain.run(streams),
+            lambda: wide.decode(streams) if streams else wide.read(),
+            lambda: plain.decode(streams) if streams else plain.read(),
             unit="tokens/processor second",
             goal=None,
             progress=progress,
@@ -94,7 +104,7 @@ def main() -> int:
     """Measure each model, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path, nargs="+")
-    parser.add_argument("--streams", type=int, nargs="+", default=[1, 8], help="answers at once")
+    parser.add_argument("--streams", type=int, nargs="+", default=[0, 1, 8], help="answers at once; 0 reads")
     parser.add_argument("--pairs", type=int, default=pairs.LEAST_PAIRS)
     arguments = parser.parse_args()
     try:
@@ -103,6 +113,8 @@ def main() -> int:
         print(f'{error.message}; build with STRONGROOM_INSTRUCTION_SETS="avx2 avx512"', file=sys.stderr)
         return 1
     pairs.LEAST_PAIRS = arguments.pairs
+    # Workers are spread over the cores that this process may use, which others leave unequally free.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     console = Console()
     if not console.is_terminal:
         console = Console(width=150)
