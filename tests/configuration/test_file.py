@@ -43,6 +43,10 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         tenant_requests = 4
         load_timeout = "1m"
         piece_interval = "1s"
+        instruction_set = "avx2"
+        device = "cpu"
+        gpu_layers = 0
+        n_gpu_layers = 0
 
         [sources]
         hosts = ["https://models.test:8443"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from strongroom import _core
 from strongroom.backends.backend import Began, Embedded, Event, Finished, Priority, Published
+from strongroom.backends.dispatch import worker_for
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
 from strongroom.models.evidence import Evidence
@@ -108,9 +109,11 @@ class Local:
         self._piece_interval = settings.limits.piece_interval_seconds
         if security.isolation == "danger-none":
             logger.warning('%r runs with isolation="danger-none": no layer of the sandbox is in force', name)
+        worker = worker_for(settings.limits, WORKERS)
+        self._instruction_set = worker.instruction_set
         self._model = _core.Model.start(
             image,
-            directory=str(WORKERS),
+            executable=worker.executable,
             isolation=security.isolation,
             address_space=security.sandboxing.address_space,
             cores=security.sandboxing.cores,
@@ -168,6 +171,7 @@ class Local:
             pid=model.pid,
             restarts=model.restarts,
             threads=model.threads,
+            instruction_set=self._instruction_set,
             pinned=image.pinned,
             image_seconds=image.seconds,
             lock_seconds=model.lock_seconds,
