@@ -125,7 +125,7 @@ def test_every_option_is_refused_when_it_is_misspelt(branch: Any) -> None:
 
 
 def test_a_word_that_is_near_to_none_lists_what_there_is() -> None:
-    with pytest.raises(SettingsError, match="Limits has no option 'zzz': it has concurrent_requests, "):
+    with pytest.raises(SettingsError, match="Limits has no option 'zzz': it has batch_tokens, "):
         Limits(zzz=1)  # type: ignore[call-arg]
 
 

@@ -40,6 +40,11 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         [limits]
         context_length = 2048
         concurrent_requests = 5
+        max_concurrent = 2
+        total_context = 4096
+        batch_tokens = 64
+        total_memory = "8GB"
+        unload_idle = false
         load_timeout = "1m"
         piece_interval = "1s"
 

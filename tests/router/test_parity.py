@@ -37,7 +37,16 @@ def test_the_same_methods_with_the_same_arguments(sync: type[Any], asynchronous:
 
 def test_the_names_are_those_of_the_documentation() -> None:
     public = {name for name in methods(Router) if not name.startswith("_")}
-    assert public == {"load", "unload", "models", "chat", "complete", "stream", "tokenize", "close"}
+    assert public == {
+        "load",
+        "unload",
+        "models",
+        "chat",
+        "complete",
+        "stream",
+        "tokenize",
+        "close",
+    }
 
 
 def test_all_but_stream_are_awaited() -> None:

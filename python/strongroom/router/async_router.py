@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
-from strongroom.messages import Prompt, plain_text
+from strongroom.messages import Prompt
 from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference
 from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
-from strongroom.router.request import begin
+from strongroom.router.request import begin, tokenize
 from strongroom.router.stream import AsyncStream
 from strongroom.sampling import SamplingOptions
 from strongroom.settings import Settings
@@ -35,7 +35,7 @@ class AsyncRouter:
         record of models that the trust policy names is damaged.
         """
         self._settings = checked(settings)
-        self._registry = Registry()
+        self._registry = Registry(self._settings)
         self._store = store_of(self._settings)
 
     async def load(
@@ -52,6 +52,7 @@ class AsyncRouter:
         context_length: int | None = None,
         chat_template: str | None = None,
         allow_architectures: Sequence[str] = (),
+        keep: bool = False,
         progress: Progress | None = None,
     ) -> ModelInfo:
         """Do what `Router.load` does; `progress` is called in another thread.
@@ -76,6 +77,7 @@ class AsyncRouter:
                 context_length=context_length,
                 chat_template=chat_template,
                 allow_architectures=allow_architectures,
+                keep=keep,
                 progress=progress,
                 abandoned=abandoned,
             )
@@ -88,7 +90,7 @@ class AsyncRouter:
 
     async def models(self) -> list[ModelInfo]:
         """Do what `Router.models` does."""
-        return [backend.info() for backend in self._registry.all()]
+        return self._registry.models()
 
     async def chat(
         self,
@@ -135,8 +137,7 @@ class AsyncRouter:
 
     async def tokenize(self, text: str, *, model: str | None = None) -> list[int]:
         """Do what `Router.tokenize` does."""
-        _, backend = self._registry.get(model)
-        return await asyncio.to_thread(backend.tokenize, plain_text(text))
+        return await asyncio.to_thread(tokenize, self._registry, text, model)
 
     async def close(self) -> None:
         """Do what `Router.close` does."""

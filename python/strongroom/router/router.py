@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
-from strongroom.messages import Prompt, plain_text
+from strongroom.messages import Prompt
 from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference
 from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
-from strongroom.router.request import begin
+from strongroom.router.request import begin, tokenize
 from strongroom.router.stream import Stream
 from strongroom.sampling import SamplingOptions
 from strongroom.settings import Settings
@@ -33,7 +33,7 @@ class Router:
         record of models that the trust policy names is damaged.
         """
         self._settings = checked(settings)
-        self._registry = Registry()
+        self._registry = Registry(self._settings)
         self._store = store_of(self._settings)
 
     def load(
@@ -50,6 +50,7 @@ class Router:
         context_length: int | None = None,
         chat_template: str | None = None,
         allow_architectures: Sequence[str] = (),
+        keep: bool = False,
         progress: Progress | None = None,
     ) -> ModelInfo:
         """Read a model's file once, check it, seal it in memory, and start a worker of it.
@@ -64,6 +65,12 @@ class Router:
         `context_length` takes precedence over the settings'; `chat_template` replaces the file's;
         `allow_architectures` names architectures that preflight can't check in depth. `progress(done,
         total)` is called with bytes; what it raises ends the loading.
+
+        Weights, key-value cache and buffers are accounted first. Where they don't fit beside the other
+        models, the longest unused one that no request is using and that wasn't loaded with `keep` is
+        unloaded, if `Limits.unload_idle` lets it; the next request for it starts it again, out of its sealed
+        image where memory allowed to keep that, or read and proved anew. What doesn't fit then is refused,
+        with the sum.
 
         Raises SourceError, FetchError, ChecksumError, SignatureError, SigningKeyError, ManifestError,
         CertificateError, TrustError (without any proof, unless the settings name the danger),
@@ -84,6 +91,7 @@ class Router:
             context_length=context_length,
             chat_template=chat_template,
             allow_architectures=allow_architectures,
+            keep=keep,
             progress=progress,
         )
 
@@ -99,7 +107,7 @@ class Router:
 
         Raises RouterError.
         """
-        return [backend.info() for backend in self._registry.all()]
+        return self._registry.models()
 
     def chat(
         self,
@@ -160,8 +168,7 @@ class Router:
 
         Raises PromptError, RequestError, WorkerError, RouterError.
         """
-        _, backend = self._registry.get(model)
-        return backend.tokenize(plain_text(text))
+        return tokenize(self._registry, text, model)
 
     def close(self) -> None:
         """End every worker. Again is nothing."""
