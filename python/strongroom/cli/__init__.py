@@ -12,7 +12,20 @@ from typing import Annotated, NoReturn
 import typer
 
 import strongroom
-from strongroom.cli import config, doctor, fetch, inspect, keygen, run, sign, store, terminal, trust, verify
+from strongroom.cli import (
+    batch,
+    config,
+    doctor,
+    fetch,
+    inspect,
+    keygen,
+    run,
+    sign,
+    store,
+    terminal,
+    trust,
+    verify,
+)
 from strongroom.cli.arguments import Command, Commands
 from strongroom.errors import StrongroomError
 
@@ -27,6 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run", cls=Command, no_args_is_help=True)(run.run)
+app.command("batch", cls=Command, no_args_is_help=True)(batch.batch)
 app.command("fetch", cls=Command, no_args_is_help=True)(fetch.fetch)
 app.command("inspect", cls=Command, no_args_is_help=True)(inspect.inspect)
 app.command("verify", cls=Command, no_args_is_help=True)(verify.verify)

@@ -2,15 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self, Unpack
 
+from strongroom.errors import StrongroomError
 from strongroom.messages import Prompt
 from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference
 from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
+from strongroom.router.batch import BatchProgress, OnError
+from strongroom.router.batching import Plan, async_answers
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin, tokenize
@@ -134,6 +138,36 @@ class AsyncRouter:
         """Do what `Router.stream` does; the stream is read with `async for`."""
         begun = begin(self._registry, prompt, raw=raw, model=model, timeout=timeout, options=sampling)
         return AsyncStream(*begun)
+
+    async def generate_batch(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        raw: bool = False,
+        model: str | None = None,
+        concurrency: int | None = None,
+        resume: Reference | None = None,
+        progress: bool | BatchProgress = False,
+        on_error: OnError = "keep",
+        timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
+        **sampling: Unpack[SamplingOptions],
+    ) -> list[Completion | StrongroomError]:
+        """Do what `Router.generate_batch` does; cancelled, it stops the decoding."""
+        plan = Plan(
+            self._registry,
+            prompts,
+            raw=raw,
+            model=model,
+            concurrency=concurrency,
+            limit=self._settings.limits.concurrent_requests,
+            resume=resume,
+            progress=progress,
+            on_error=on_error,
+            timeout=timeout,
+            options=sampling,
+        )
+        async with aclosing(async_answers(plan)) as results:
+            return [result async for result in results]
 
     async def tokenize(self, text: str, *, model: str | None = None) -> list[int]:
         """Do what `Router.tokenize` does."""

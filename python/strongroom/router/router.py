@@ -1,14 +1,17 @@
 """The Router for threads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
+from strongroom.errors import StrongroomError
 from strongroom.messages import Prompt
 from strongroom.models.listed import SignedManifest
 from strongroom.models.source import Checksum, Reference
 from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
+from strongroom.router.batch import BatchProgress, OnError
+from strongroom.router.batching import Plan, answers
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin, tokenize
@@ -162,6 +165,49 @@ class Router:
         """
         begun = begin(self._registry, prompt, raw=raw, model=model, timeout=timeout, options=sampling)
         return Stream(*begun)
+
+    def generate_batch(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        raw: bool = False,
+        model: str | None = None,
+        concurrency: int | None = None,
+        resume: Reference | None = None,
+        progress: bool | BatchProgress = False,
+        on_error: OnError = "keep",
+        timeout: str | float | None = None,
+        **sampling: Unpack[SamplingOptions],
+    ) -> list[Completion | StrongroomError]:
+        """Answer many prompts, with as many requests at once as the model holds, or `concurrency` of them.
+
+        The results are in the prompts' order; what failed is its error, in its place, unless `on_error` is
+        "raise". Prompts are drawn as they are needed. With `raw` each is a text to continue, as for
+        `complete`, else what `chat` answers. `resume` names a journal of the answers, which is made where it
+        isn't there yet: the same call goes on where it was killed, and asks again what failed. It holds
+        answers in plain text, for its owner alone. `progress` True shows a bar at a terminal; a callable is
+        called with how many are done, and of how many where that is known. `timeout` is each request's, and
+        counts its time in the queue.
+
+        Raises OptionError, RouterError, JournalError; with "raise" what a request raises.
+        """
+        return list(
+            answers(
+                Plan(
+                    self._registry,
+                    prompts,
+                    raw=raw,
+                    model=model,
+                    concurrency=concurrency,
+                    limit=self._settings.limits.concurrent_requests,
+                    resume=resume,
+                    progress=progress,
+                    on_error=on_error,
+                    timeout=timeout,
+                    options=sampling,
+                )
+            )
+        )
 
     def tokenize(self, text: str, *, model: str | None = None) -> list[int]:
         """Return the ids of a text, BOS as the model says. Special tokens in it are not parsed.

@@ -1,0 +1,221 @@
+"""Driving a batch: from a thread, which waits for descriptors, and from an event loop."""
+
+import asyncio
+import selectors
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from os import PathLike
+
+from strongroom.backends.backend import Generation
+from strongroom.errors import OptionError, StrongroomError
+from strongroom.messages import Message, Prompt
+from strongroom.options import is_path, path_text, shown
+from strongroom.router.answer import Answer
+from strongroom.router.bar import shown_progress
+from strongroom.router.batch import (
+    PAUSE,
+    Batch,
+    BatchProgress,
+    Item,
+    OnError,
+    Result,
+    concurrency_of,
+    pause,
+    prompts_of,
+)
+from strongroom.router.journal import Journal, options_digest
+from strongroom.router.registry import Registry
+from strongroom.router.request import Begun, begin
+from strongroom.router.stream import AsyncStream
+from strongroom.sampling import Sampling, SamplingOptions
+
+__all__ = ["Plan", "answers", "async_answers"]
+
+
+class Plan:
+    """What `generate_batch` was given, checked before anything is asked."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        prompts: Iterable[Prompt],
+        *,
+        raw: bool,
+        model: str | None,
+        concurrency: int | None,
+        limit: int,
+        resume: str | PathLike[str] | None,
+        progress: bool | BatchProgress,
+        on_error: OnError,
+        timeout: str | float | None,
+        options: SamplingOptions,
+    ) -> None:
+        """Check it; `limit` is of requests that a model holds at once.
+
+        Raises OptionError, RouterError.
+        """
+        self._registry = registry
+        self._prompts = prompts_of(prompts)
+        self._sampling = Sampling.of(options)
+        if on_error not in ("keep", "raise"):
+            raise OptionError(
+                "option.out_of_range", f'on_error must be "keep" or "raise", not {shown(on_error)}'
+            )
+        if not isinstance(raw, bool):
+            raise OptionError("option.wrong_type", f"raw must be True or False, not {shown(raw)}")
+        if not isinstance(progress, bool) and not callable(progress):
+            raise OptionError(
+                "option.wrong_type", f"progress must be True, False or callable, not {shown(progress)}"
+            )
+        self._progress = progress
+        self._raw = raw
+        self._on_error: OnError = on_error
+        self._concurrency = concurrency_of(concurrency, limit)
+        self._timeout = timeout
+        self._options = options
+        self._resume = None
+        if resume is not None:
+            path = path_text(resume)
+            if path is None or not path or not is_path(path):
+                raise OptionError("option.wrong_type", f"resume must be a path, not {shown(resume)}")
+            self._resume = path
+        info = registry.describe(model)
+        self._model, self._digest = info.name, info.digest
+
+    def journal(self) -> AbstractContextManager[Journal | None]:
+        """Open the journal, where there is one.
+
+        Raises JournalError.
+        """
+        if self._resume is None:
+            return nullcontext()
+        digest = options_digest(self._sampling, raw=self._raw, seed=self._options.get("seed"))
+        return Journal(self._resume, model=self._digest, options=digest)
+
+    def progress(self) -> AbstractContextManager[BatchProgress | None]:
+        """Show how far it is, as was asked for."""
+        if isinstance(self._progress, bool):
+            return shown_progress(self._model) if self._progress else nullcontext()
+        return nullcontext(self._progress)
+
+    def batch(self, journal: Journal | None, progress: BatchProgress | None) -> Batch:
+        """Begin."""
+        return Batch(
+            self._prompts,
+            self._ask,
+            model=self._model,
+            raw=self._raw,
+            concurrency=self._concurrency,
+            journal=journal,
+            on_error=self._on_error,
+            progress=progress,
+        )
+
+    def _ask(self, prompt: str | tuple[Message, ...]) -> Begun:
+        """Ask one prompt."""
+        return begin(
+            self._registry,
+            prompt,
+            raw=self._raw,
+            model=self._model,
+            timeout=self._timeout,
+            options=self._options,
+            whole=True,
+        )
+
+
+class Reader:
+    """Reads one answer as far as it goes without waiting."""
+
+    def __init__(self, item: Item, begun: Begun) -> None:
+        """Read what was begun."""
+        self.item = item
+        self._generation: Generation = begun.generation
+        self._answer = Answer(begun.model, begun.seed)
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when there is something to read."""
+        return self._generation.fileno()
+
+    def read(self) -> Result | None:
+        """Read; return what became of the request, once that is known."""
+        try:
+            while (event := self._generation.poll()) is not None:
+                self._answer.take(event)
+                if self._answer.ended:
+                    return self._answer.result()
+        except StrongroomError as error:
+            return error
+        return None
+
+
+def answers(plan: Plan) -> Generator[Result, None, None]:
+    """Yield the results in order. Closed, or ended by an error, it stops what is under way."""
+    with plan.journal() as journal, plan.progress() as progress:
+        batch = plan.batch(journal, progress)
+        with selectors.DefaultSelector() as selector:
+            while True:
+                while (begun := batch.begin()) is not None:
+                    advance(selector, batch, Reader(*begun))
+                yield from batch.told()
+                if batch.over:
+                    return
+                if not batch.asked:
+                    if batch.held_off:
+                        pause()
+                        batch.held_off = False
+                    continue
+                for key, _ in selector.select():
+                    selector.unregister(key.fd)
+                    advance(selector, batch, key.data)
+
+
+def advance(selector: selectors.BaseSelector, batch: Batch, reader: Reader) -> None:
+    """Read on, and watch for more until the end."""
+    result = reader.read()
+    if result is None:
+        # Another descriptor than before, where its model was started meanwhile.
+        selector.register(reader.fileno(), selectors.EVENT_READ, reader)
+        return
+    batch.record(reader.item, result)
+    batch.finish(reader.item, result)
+
+
+async def async_answers(plan: Plan) -> AsyncGenerator[Result, None]:
+    """Yield the results in order. Closed, cancelled, or ended by an error, it stops what is under way."""
+    tasks: dict[asyncio.Task[Result], Item] = {}
+    with plan.progress() as progress:
+        journal = await asyncio.to_thread(plan.journal().__enter__)
+        batch = plan.batch(journal, progress)
+        try:
+            while True:
+                while (begun := batch.begin()) is not None:
+                    tasks[asyncio.create_task(whole(begun[1]))] = begun[0]
+                for result in batch.told():
+                    yield result
+                if batch.over:
+                    return
+                if not tasks:
+                    await asyncio.sleep(PAUSE if batch.held_off else 0)
+                    batch.held_off = False
+                    continue
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    item, result = tasks.pop(task), task.result()
+                    await asyncio.to_thread(batch.record, item, result)
+                    batch.finish(item, result)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if journal is not None:
+                journal.close()
+
+
+async def whole(begun: Begun) -> Result:
+    """Read an answer to its end."""
+    try:
+        async with AsyncStream(*begun) as stream:
+            return await stream.read()
+    except StrongroomError as error:
+        return error
