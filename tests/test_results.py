@@ -6,6 +6,7 @@ def test_no_repr_shows_a_word_of_an_answer() -> None:
         text="secret",
         model="tiny",
         prompt_tokens=3,
+        cached_tokens=1,
         completion_tokens=5,
         finish_reason="stop",
         seed=7,

@@ -673,6 +673,14 @@ class Model:
         load_timeout: float,
         request_timeout: float,
         concurrent_requests: int,
+        max_concurrent: int,
+        batch_tokens: int,
+        threads: int | None,
+        prefix_quota: int,
+        prefix_tenants: int,
+        prefix_idle: int,
+        erase: bool,
+        embeddings: str | None,
         context_length: int | None,
         chat_template: str | None,
         proceed: Callable[[], bool] | None = None,
@@ -681,7 +689,11 @@ class Model:
 
         `directory` holds the executables `strongroom-worker-*`; `isolation` is `process`, `maximum`
         or `danger-none`; `address_space` is in bytes, timeouts in seconds; `request_timeout` bounds
-        every request's; `context_length` None is min(trained, 4096); `chat_template` replaces the
+        every request's; `max_concurrent` sequences are decoded at once, `batch_tokens` tokens of them
+        in a step at most; `threads` None is one per core that is free; of ended requests `prefix_quota`
+        bytes are kept for each of `prefix_tenants` tenants, until they were idle for `prefix_idle`
+        seconds; `erase` False leaves what they left; `embeddings` is `model` (its own pooling), `mean`,
+        `cls` or `last`, and None where the model is to answer; `context_length` None is min(trained, 4096); `chat_template` replaces the
         file's. `proceed` is called in this thread about ten times a second: the worker is ended and
         LoadError (`load.cancelled`) raised once it returns False, or what it raises.
 
@@ -697,6 +709,12 @@ class Model:
     def vocabulary_size(self) -> int: ...
     @property
     def parameters(self) -> int: ...
+    @property
+    def max_concurrent(self) -> int:
+        """Sequences decoded at once."""
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector; 0 of a model that answers."""
     @property
     def threads(self) -> int:
         """Compute threads."""
@@ -732,12 +750,28 @@ class Model:
         max_tokens: int | None,
         timeout: float,
         piece_interval: float | None,
+        tenant: bytes | None,
+        priority: str,
     ) -> Stream:
         """Asks for a continuation of text, or an answer to messages of (role, content, name).
 
         Returns at once; what the worker refuses is raised by the stream. `timeout` in seconds is
         bounded by the model's `request_timeout`. Between two pieces lie `piece_interval` seconds at
-        least; with None the answer is one piece, or a few where it is long.
+        least; with None the answer is one piece, or a few where it is long. `tenant` are 32 bytes by
+        which the worker tells tenants apart; of a request without one nothing is kept. `priority` is
+        `low`, `normal` or `high`.
+
+        Raises OptionError, PromptError, RequestError, WorkerError.
+        """
+    def embed(
+        self, texts: Sequence[str], *, normalize: bool, timeout: float, tenant: bytes | None, priority: str
+    ) -> Stream:
+        """Asks for the vectors of at most 256 texts; the stream yields `Began`, then `Embedded`.
+
+        Raises OptionError, PromptError, RequestError, WorkerError.
+        """
+    def publish(self, prompt: str | Sequence[tuple[str, str, str | None]], *, timeout: float) -> Stream:
+        """Asks for a prefix that every tenant may begin with; it yields `Began`, then `Published`.
 
         Raises OptionError, PromptError, RequestError, WorkerError.
         """
@@ -751,16 +785,16 @@ class Model:
 
 @final
 class Stream:
-    """The answer to one request. Dropped before its end, it cancels."""
+    """What was asked of one request. Dropped before its end, it cancels."""
 
-    def next(self) -> Began | Piece | Finished:
-        """Waits for what comes next: `Began`, pieces, `Finished`.
+    def next(self) -> Began | Piece | Finished | Embedded | Published:
+        """Waits for what comes next: `Began`, pieces, `Finished`; or `Embedded`, or `Published`.
 
-        After `Finished` it returns that again; after an error it raises that again.
+        After the last of these it returns that again; after an error it raises that again.
 
         Raises PromptError, TemplateError, OptionError, RequestError, WorkerError.
         """
-    def poll(self) -> Began | Piece | Finished | None:
+    def poll(self) -> Began | Piece | Finished | Embedded | Published | None:
         """What `next()` would return, or None where it would wait. Never blocks."""
     def fileno(self) -> int:
         """A descriptor, the stream's own, that is readable when `poll()` has something."""
@@ -773,6 +807,27 @@ class Began:
 
     @property
     def prompt_tokens(self) -> int: ...
+    @property
+    def cached_tokens(self) -> int:
+        """Of these, the first ones that were not read again."""
+
+@final
+class Embedded:
+    """The vectors that were asked for."""
+
+    @property
+    def tokens(self) -> int:
+        """Of all texts."""
+    @property
+    def rows(self) -> bytearray:
+        """One row per text, of numbers in IEEE 754 binary32, little-endian."""
+
+@final
+class Published:
+    """A public prefix is there."""
+
+    @property
+    def tokens(self) -> int: ...
 
 @final
 class Piece:

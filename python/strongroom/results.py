@@ -42,6 +42,8 @@ class Completion:
     """The name that the model was loaded under."""
     prompt_tokens: int
     """The template's scaffold and BOS included."""
+    cached_tokens: int
+    """Of these, the first ones that were not read again: the tenant's own, or a public prefix's."""
     completion_tokens: int
     """The one that ended the answer not counted."""
     finish_reason: FinishReason

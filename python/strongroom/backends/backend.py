@@ -8,7 +8,7 @@ from strongroom.messages import Message
 from strongroom.results import FinishReason, ModelInfo, Piece, Timings
 from strongroom.sampling import Sampling
 
-__all__ = ["Backend", "Began", "Event", "Finished", "Generation"]
+__all__ = ["Backend", "Began", "Embedded", "Event", "Finished", "Generation", "Published"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,8 @@ class Began:
     """The request left the queue and its prompt was accepted."""
 
     prompt_tokens: int
+    cached_tokens: int
+    """Of the prompt's, the first ones that were not read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,24 @@ class Finished:
     timings: Timings
 
 
-Event = Began | Piece | Finished
-"""What a generation yields, in this order; pieces any number of times."""
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The vectors that were asked for."""
+
+    tokens: int
+    rows: bytearray
+    """One row per text, of numbers in IEEE 754 binary32, little-endian."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A public prefix is there."""
+
+    tokens: int
+
+
+Event = Began | Piece | Finished | Embedded | Published
+"""What a generation yields: `Began`, pieces, `Finished`; or `Embedded` or `Published` for the last two."""
 
 
 class Generation(Protocol):

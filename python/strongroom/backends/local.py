@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from strongroom import _core
-from strongroom.backends.backend import Began, Event, Finished
+from strongroom.backends.backend import Began, Embedded, Event, Finished, Published
 from strongroom.backends.capacity import Capacity
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
@@ -38,13 +38,19 @@ def check_options(context_length: int | None, chat_template: str | None) -> None
         raise OptionError("option.wrong_type", "chat_template must be text without lone surrogates")
 
 
-def event_of(update: _core.Began | _core.Piece | _core.Finished) -> Event:
+def event_of(
+    update: _core.Began | _core.Piece | _core.Finished | _core.Embedded | _core.Published,
+) -> Event:
     """Translate what the core says."""
     match update:
         case _core.Piece():
             return Piece(update.text, update.tokens)
         case _core.Began():
-            return Began(update.prompt_tokens)
+            return Began(update.prompt_tokens, update.cached_tokens)
+        case _core.Embedded():
+            return Embedded(update.tokens, update.rows)
+        case _core.Published():
+            return Published(update.tokens)
         case _core.Finished():
             return Finished(
                 update.reason,
@@ -122,6 +128,14 @@ class Local:
             load_timeout=settings.limits.load_timeout_seconds,
             request_timeout=self._timeout,
             concurrent_requests=settings.limits.concurrent_requests,
+            max_concurrent=4,
+            batch_tokens=64,
+            threads=None,
+            prefix_quota=0,
+            prefix_tenants=0,
+            prefix_idle=600,
+            erase=True,
+            embeddings=None,
             context_length=settings.limits.context_length if context_length is None else context_length,
             chat_template=chat_template,
             proceed=proceed,
@@ -195,6 +209,8 @@ class Local:
                 max_tokens=sampling.max_tokens,
                 timeout=self._seconds(timeout),
                 piece_interval=None if whole else self._piece_interval,
+                tenant=None,
+                priority="normal",
             )
         )
 

@@ -10,7 +10,7 @@ __all__ = ["Answer"]
 class Answer:
     """Gathers the events of one request. Holds text, and so has no `repr` of its own."""
 
-    __slots__ = ("_finished", "_model", "_prompt_tokens", "_seed", "_texts")
+    __slots__ = ("_cached_tokens", "_finished", "_model", "_prompt_tokens", "_seed", "_texts")
 
     def __init__(self, model: str, seed: int) -> None:
         """Start with nothing said."""
@@ -18,6 +18,7 @@ class Answer:
         self._seed = seed
         self._texts: list[str] = []
         self._prompt_tokens = 0
+        self._cached_tokens = 0
         self._finished: Finished | None = None
 
     @property
@@ -33,6 +34,7 @@ class Answer:
                 return event
             case Began():
                 self._prompt_tokens = event.prompt_tokens
+                self._cached_tokens = event.cached_tokens
             case Finished():
                 self._finished = event
         return None
@@ -45,6 +47,7 @@ class Answer:
             text="".join(self._texts),
             model=self._model,
             prompt_tokens=self._prompt_tokens,
+            cached_tokens=self._cached_tokens,
             completion_tokens=self._finished.completion_tokens,
             finish_reason=self._finished.reason,
             seed=self._seed,

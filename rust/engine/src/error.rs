@@ -18,6 +18,8 @@ pub const CODES: &[&str] = &[
     FaultCode::TemplateFailed.as_str(),
     FaultCode::TemplateLimit.as_str(),
     FaultCode::TemplateHidesContent.as_str(),
+    FaultCode::Task.as_str(),
+    FaultCode::Publish.as_str(),
 ];
 
 /// A refusal. None holds text of a request.
@@ -85,6 +87,15 @@ pub enum EngineError {
         /// Why.
         detail: String,
     },
+    /// The model was loaded for something else.
+    #[error("the model was loaded to {task}")]
+    Task {
+        /// For what, in words.
+        task: &'static str,
+    },
+    /// There is no room for another public prefix.
+    #[error("there is no room for another public prefix")]
+    Publish,
     /// There is no chat template.
     #[error("the model has no chat template")]
     TemplateMissing,
@@ -107,6 +118,8 @@ impl EngineError {
             Self::Busy { .. } => FaultCode::Busy,
             Self::Deadline => FaultCode::Deadline,
             Self::Decode { .. } => FaultCode::Decode,
+            Self::Task { .. } => FaultCode::Task,
+            Self::Publish => FaultCode::Publish,
             Self::TemplateMissing => FaultCode::TemplateMissing,
             Self::Template(error) => error.fault_code(),
         }

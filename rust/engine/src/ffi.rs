@@ -23,7 +23,45 @@ unsafe extern "C-unwind" {
 
     pub(crate) fn llama_get_logits_ith(ctx: *mut sys::llama_context, i: i32) -> *mut f32;
 
+    pub(crate) fn llama_get_logits(ctx: *mut sys::llama_context) -> *mut f32;
+
+    pub(crate) fn llama_get_embeddings_seq(
+        ctx: *mut sys::llama_context,
+        sequence: sys::llama_seq_id,
+    ) -> *mut f32;
+
     pub(crate) fn llama_memory_clear(memory: sys::llama_memory_t, data: bool);
+
+    pub(crate) fn llama_memory_seq_rm(
+        memory: sys::llama_memory_t,
+        sequence: sys::llama_seq_id,
+        from: sys::llama_pos,
+        to: sys::llama_pos,
+    ) -> bool;
+
+    pub(crate) fn llama_memory_seq_pos_min(
+        memory: sys::llama_memory_t,
+        sequence: sys::llama_seq_id,
+    ) -> sys::llama_pos;
+
+    pub(crate) fn llama_state_seq_get_size(
+        ctx: *mut sys::llama_context,
+        sequence: sys::llama_seq_id,
+    ) -> usize;
+
+    pub(crate) fn llama_state_seq_get_data(
+        ctx: *mut sys::llama_context,
+        to: *mut u8,
+        size: usize,
+        sequence: sys::llama_seq_id,
+    ) -> usize;
+
+    pub(crate) fn llama_state_seq_set_data(
+        ctx: *mut sys::llama_context,
+        from: *const u8,
+        size: usize,
+        sequence: sys::llama_seq_id,
+    ) -> usize;
 
     pub(crate) fn llama_tokenize(
         vocab: *const sys::llama_vocab,

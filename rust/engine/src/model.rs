@@ -88,6 +88,30 @@ impl Model {
         u32::try_from(tokens).unwrap_or(0)
     }
 
+    /// Whether what a sequence leaves lies in cells of its own. It doesn't where the model keeps a
+    /// state that runs along (Mamba, RWKV, hybrids).
+    pub fn is_erasable_by_sequence(&self) -> bool {
+        // SAFETY: the model is loaded; the call only reads it.
+        let recurrent = unsafe { sys::llama_model_is_recurrent(self.as_ptr()) };
+        // SAFETY: as above.
+        let hybrid = unsafe { sys::llama_model_is_hybrid(self.as_ptr()) };
+        !recurrent && !hybrid
+    }
+
+    /// Numbers of a vector that it makes of a text.
+    pub fn dimensions(&self) -> u32 {
+        // SAFETY: the model is loaded; the call only reads it.
+        let numbers = unsafe { sys::llama_model_n_embd_out(self.as_ptr()) };
+        u32::try_from(numbers).unwrap_or(0)
+    }
+
+    /// Tokens of the sliding window that some of its layers have; 0 where none has one.
+    pub fn sliding_window(&self) -> u32 {
+        // SAFETY: the model is loaded; the call only reads it.
+        let tokens = unsafe { sys::llama_model_n_swa(self.as_ptr()) };
+        u32::try_from(tokens).unwrap_or(0)
+    }
+
     /// Weights, counted.
     pub fn parameters(&self) -> u64 {
         // SAFETY: the model is loaded; the call only reads it.

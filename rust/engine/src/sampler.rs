@@ -1,14 +1,14 @@
 //! Choosing the next token.
 
+use std::collections::VecDeque;
+
 use llama_cpp_2::{
     sampling::LlamaSampler,
-    token::{
-        LlamaToken, data::LlamaTokenData, data_array::LlamaTokenDataArray,
-        logit_bias::LlamaLogitBias,
-    },
+    token::{LlamaToken, logit_bias::LlamaLogitBias},
 };
 use strongroom_protocol::Sampling;
 
+pub use crate::candidates::Candidates;
 use crate::{EngineError, Token};
 
 /// Tokens that the penalties look back on.
@@ -24,7 +24,12 @@ pub const MAX_BIASES: usize = 1024;
 #[derive(Debug)]
 pub struct Sampler {
     chain: LlamaSampler,
-    candidates: LlamaTokenDataArray,
+    /// Tokens that the chain keeps at most; `None` is all.
+    keeps: Option<usize>,
+    /// Tokens whose logits it changes: those with a bias, ...
+    biased: Vec<Token>,
+    /// ... and the last ones, where there are penalties.
+    penalized: Option<VecDeque<Token>>,
 }
 
 impl Sampler {
@@ -64,9 +69,23 @@ impl Sampler {
         } else {
             samplers.push(LlamaSampler::greedy());
         }
+        let keeps = match sampling.top_k {
+            _ if sampling.temperature <= 0.0 => Some(1),
+            0 => None,
+            count => Some(count as usize),
+        };
+        let has_penalties = sampling.repeat_penalty != 1.0
+            || sampling.frequency_penalty != 0.0
+            || sampling.presence_penalty != 0.0;
         let mut sampler = Self {
             chain: LlamaSampler::chain(samplers, true),
-            candidates: LlamaTokenDataArray::new(Vec::with_capacity(size as usize), false),
+            keeps,
+            biased: sampling
+                .logit_bias
+                .iter()
+                .map(|&(token, _)| token)
+                .collect(),
+            penalized: has_penalties.then(VecDeque::new),
         };
         for &token in &recent[recent.len().saturating_sub(PENALTY_WINDOW)..] {
             sampler.accept(token)?;
@@ -75,21 +94,28 @@ impl Sampler {
     }
 
     /// The next token after these logits, one for each token of the vocabulary, none of them NaN.
+    /// `candidates` is room that all samplers may share.
     ///
     /// # Errors
     /// [`EngineError::Decode`] if no token is left to choose.
-    pub fn sample(&mut self, logits: &[f32]) -> Result<Token, EngineError> {
-        self.candidates.data.clear();
-        self.candidates.data.extend(
-            (0_i32..)
-                .zip(logits)
-                .map(|(id, &logit)| LlamaTokenData::new(LlamaToken(id), logit, 0.0)),
-        );
-        self.candidates.sorted = false;
-        self.candidates.selected = None;
-        self.chain.apply(&mut self.candidates);
-        let token = self
-            .candidates
+    pub fn sample(
+        &mut self,
+        logits: &[f32],
+        candidates: &mut Candidates,
+    ) -> Result<Token, EngineError> {
+        let penalized = self.penalized.iter().flatten();
+        let changed: Vec<Token> = self.biased.iter().chain(penalized).copied().collect();
+        // Choosing among the few that can be chosen costs a fraction of choosing among all.
+        let few = self
+            .keeps
+            .map(|keeps| keeps.saturating_add(changed.len()))
+            .filter(|&few| few < logits.len() / 4);
+        let array = match few {
+            Some(few) => candidates.likeliest(logits, few, &changed),
+            None => candidates.all(logits),
+        };
+        self.chain.apply(array);
+        let token = array
             .selected_token()
             .and_then(|token| u32::try_from(token.0).ok())
             .ok_or_else(|| EngineError::Decode {
@@ -100,6 +126,12 @@ impl Sampler {
     }
 
     fn accept(&mut self, token: Token) -> Result<(), EngineError> {
+        if let Some(penalized) = &mut self.penalized {
+            if penalized.len() == PENALTY_WINDOW {
+                penalized.pop_front();
+            }
+            penalized.push_back(token);
+        }
         self.chain
             .try_accept(LlamaToken(token.cast_signed()))
             .map_err(|_| EngineError::Decode {

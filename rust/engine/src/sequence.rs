@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use strongroom_protocol::{Event, FinishReason, Finished};
+use strongroom_protocol::{Event, FinishReason, Finished, Priority};
 
-use crate::{
-    Context, EngineError, Sampler, Text, Token, Vocabulary, context::CHUNK, scheduler::refuse,
-};
+use crate::{EngineError, Sampler, Text, Token, Vocabulary, sampler::Candidates, shares::Sharer};
 
 /// Bytes of text that are sent whenever the last piece was.
 const LONGEST_PIECE: usize = 1 << 10;
@@ -15,9 +13,31 @@ const LONGEST_PIECE: usize = 1 << 10;
 #[derive(Debug)]
 pub(crate) struct Sequence {
     request: u64,
+    sharer: Sharer,
+    priority: Priority,
+    number: u64,
     deadline: Option<Instant>,
-    /// Tokens that the context has yet to read: the rest of the prompt, or the last token chosen.
-    unread: Vec<Token>,
+    /// The prompt, and the answer as far as it is decoded.
+    tokens: Vec<Token>,
+    /// Of the tokens, the first ones that the context has read.
+    read: usize,
+    goal: Goal,
+    queued: Duration,
+    began: Instant,
+    first_logits: Option<Instant>,
+}
+
+/// What a sequence is for.
+#[derive(Debug)]
+enum Goal {
+    /// An answer.
+    Answer(Box<Answer>),
+    /// The prompt's state.
+    Publish,
+}
+
+#[derive(Debug)]
+struct Answer {
     sampler: Sampler,
     text: Text,
     max_tokens: u32,
@@ -28,39 +48,64 @@ pub(crate) struct Sequence {
     unsent: u32,
     /// When the last piece was sent.
     sent: Option<Instant>,
-    queued: Duration,
-    began: Instant,
-    first_logits: Option<Instant>,
 }
 
 /// What a [`Sequence`] begins with.
 #[derive(Debug)]
 pub(crate) struct Beginning {
     pub(crate) request: u64,
+    pub(crate) sharer: Sharer,
+    pub(crate) priority: Priority,
+    pub(crate) number: u64,
     pub(crate) deadline: Option<Instant>,
     pub(crate) prompt: Vec<Token>,
-    pub(crate) sampler: Sampler,
-    pub(crate) stops: Vec<String>,
-    pub(crate) max_tokens: u32,
-    pub(crate) piece_interval: Duration,
+    pub(crate) answer: Option<Answering>,
     pub(crate) queued: Duration,
     pub(crate) began: Instant,
 }
 
+/// How an answer is made.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    pub(crate) sampler: Sampler,
+    pub(crate) stops: Vec<String>,
+    pub(crate) max_tokens: u32,
+    pub(crate) piece_interval: Duration,
+}
+
+/// Where a sequence stands after its part of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    More,
+    Over(FinishReason),
+    /// A prompt to be published was read to its end.
+    Read,
+}
+
 impl Sequence {
     pub(crate) fn new(beginning: Beginning) -> Self {
+        let goal = match beginning.answer {
+            None => Goal::Publish,
+            Some(answering) => Goal::Answer(Box::new(Answer {
+                sampler: answering.sampler,
+                text: Text::new(answering.stops),
+                max_tokens: answering.max_tokens,
+                completion_tokens: 0,
+                piece_interval: answering.piece_interval,
+                held: String::new(),
+                unsent: 0,
+                sent: None,
+            })),
+        };
         Self {
             request: beginning.request,
+            sharer: beginning.sharer,
+            priority: beginning.priority,
+            number: beginning.number,
             deadline: beginning.deadline,
-            unread: beginning.prompt,
-            sampler: beginning.sampler,
-            text: Text::new(beginning.stops),
-            max_tokens: beginning.max_tokens,
-            completion_tokens: 0,
-            piece_interval: beginning.piece_interval,
-            held: String::new(),
-            unsent: 0,
-            sent: None,
+            tokens: beginning.prompt,
+            read: 0,
+            goal,
             queued: beginning.queued,
             began: beginning.began,
             first_logits: None,
@@ -71,57 +116,112 @@ impl Sequence {
         self.request
     }
 
+    pub(crate) fn sharer(&self) -> Sharer {
+        self.sharer
+    }
+
+    pub(crate) fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     pub(crate) fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| now >= deadline)
     }
 
-    /// One decode: a chunk of the prompt, or one token. Says why, when it was the last.
+    /// Tokens that the context has read: at once where they were restored.
+    pub(crate) fn read(&self) -> usize {
+        self.read
+    }
+
+    pub(crate) fn set_read(&mut self, tokens: usize) {
+        self.read = tokens;
+    }
+
+    /// Tokens that the context has yet to read: of the prompt, or the last one chosen.
+    pub(crate) fn unread(&self) -> &[Token] {
+        &self.tokens[self.read..]
+    }
+
+    /// Whether the next token of an answer waits to be read, and no more.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.unread().len() == 1
+    }
+
+    /// Whether the logits after its last token are looked at.
+    pub(crate) fn wants_logits(&self) -> bool {
+        matches!(self.goal, Goal::Answer(_))
+    }
+
+    /// The tokens that the context has read.
+    pub(crate) fn into_read_tokens(mut self) -> Vec<Token> {
+        self.tokens.truncate(self.read);
+        self.tokens
+    }
+
+    /// The context has read `count` more tokens; `logits` are those after the last, if that was the
+    /// last unread one.
     ///
     /// # Errors
-    /// [`EngineError::Decode`]; the sequence is of no more use.
-    pub(crate) fn step(
+    /// [`EngineError::Decode`] if no token can be chosen; the sequence is of no more use.
+    pub(crate) fn advance(
         &mut self,
-        context: &mut Context,
+        count: usize,
+        logits: Option<&[f32]>,
         vocabulary: &Vocabulary,
-        events: &mut Vec<Event>,
-    ) -> Result<Option<FinishReason>, EngineError> {
-        let count = self.unread.len().min(CHUNK as usize);
-        let last = count == self.unread.len();
-        context.decode(&self.unread[..count], last)?;
-        self.unread.drain(..count);
-        if !last {
-            return Ok(None);
+        candidates: &mut Candidates,
+    ) -> Result<Progress, EngineError> {
+        self.read += count;
+        if self.read < self.tokens.len() {
+            return Ok(Progress::More);
         }
-        let logits = context.logits()?;
         self.first_logits.get_or_insert_with(Instant::now);
-        let token = self.sampler.sample(logits)?;
+        let Goal::Answer(answer) = &mut self.goal else {
+            return Ok(Progress::Read);
+        };
+        let logits = logits.ok_or_else(|| EngineError::Decode {
+            detail: "a step without logits".to_owned(),
+        })?;
+        let token = answer.sampler.sample(logits, candidates)?;
         if vocabulary.is_end_of_generation(token) {
-            return Ok(Some(FinishReason::EndOfGeneration));
+            return Ok(Progress::Over(FinishReason::EndOfGeneration));
         }
-        self.completion_tokens += 1;
-        self.unsent += 1;
-        self.held += &self.text.push(&vocabulary.piece(token));
-        self.send_if_due(events);
-        if self.text.stopped() {
-            return Ok(Some(FinishReason::StopString));
+        answer.completion_tokens += 1;
+        answer.unsent += 1;
+        answer.held += &answer.text.push(&vocabulary.piece(token));
+        if answer.text.stopped() {
+            return Ok(Progress::Over(FinishReason::StopString));
         }
-        if self.completion_tokens >= self.max_tokens {
-            return Ok(Some(FinishReason::Length));
+        if answer.completion_tokens >= answer.max_tokens {
+            return Ok(Progress::Over(FinishReason::Length));
         }
-        self.unread.push(token);
-        Ok(None)
+        self.tokens.push(token);
+        Ok(Progress::More)
     }
 
     /// Sends what was held back, then the end.
-    pub(crate) fn finish(mut self, reason: FinishReason, events: &mut Vec<Event>) {
-        self.held += &self.text.finish();
+    pub(crate) fn finish(&mut self, reason: FinishReason, events: &mut Vec<Event>) {
+        if let Goal::Answer(answer) = &mut self.goal {
+            answer.held += &answer.text.finish();
+        }
         self.send(events);
         let now = Instant::now();
         let first_logits = self.first_logits.unwrap_or(now);
+        let completion_tokens = match &self.goal {
+            Goal::Answer(answer) => answer.completion_tokens,
+            Goal::Publish => 0,
+        };
         events.push(Event::Finished(Box::new(Finished {
             request: self.request,
             reason,
-            completion_tokens: self.completion_tokens,
+            completion_tokens,
             queue_micros: micros(self.queued),
             prompt_micros: micros(first_logits.saturating_duration_since(self.began)),
             decode_micros: micros(now.saturating_duration_since(first_logits)),
@@ -129,30 +229,64 @@ impl Sequence {
     }
 
     /// Sends what is held, then why the rest can't come.
-    pub(crate) fn fail(mut self, error: &EngineError, events: &mut Vec<Event>) {
+    pub(crate) fn fail(&mut self, error: &EngineError, events: &mut Vec<Event>) {
         self.send(events);
         refuse(self.request, error, events);
     }
 
-    fn send_if_due(&mut self, events: &mut Vec<Event>) {
-        let due = |sent: Instant| sent.elapsed() >= self.piece_interval;
-        if self.held.len() >= LONGEST_PIECE || self.sent.is_none_or(due) {
+    /// Sends what is held, if it is time. The times are the ticks of a clock that began at `epoch`: all
+    /// requests of one interval send with the same step, so that their readers are woken together.
+    pub(crate) fn send_if_due(&mut self, epoch: Instant, now: Instant, events: &mut Vec<Event>) {
+        let Goal::Answer(answer) = &self.goal else {
+            return;
+        };
+        let tick = |at: Instant| {
+            let interval = answer.piece_interval.as_nanos().max(1);
+            at.saturating_duration_since(epoch).as_nanos() / interval
+        };
+        let is_due = answer
+            .sent
+            .is_none_or(|sent| answer.piece_interval.is_zero() || tick(now) > tick(sent));
+        if answer.held.len() >= LONGEST_PIECE || is_due {
             self.send(events);
         }
     }
 
     /// Sends what is held, if it is anything.
     fn send(&mut self, events: &mut Vec<Event>) {
-        if self.held.is_empty() {
+        let Goal::Answer(answer) = &mut self.goal else {
+            return;
+        };
+        if answer.held.is_empty() {
             return;
         }
-        self.sent = Some(Instant::now());
+        answer.sent = Some(Instant::now());
         events.push(Event::Piece {
             request: self.request,
-            text: std::mem::take(&mut self.held).into(),
-            tokens: std::mem::take(&mut self.unsent),
+            text: std::mem::take(&mut answer.held).into(),
+            tokens: std::mem::take(&mut answer.unsent),
         });
     }
+}
+
+/// Ends a request with an error.
+pub(crate) fn refuse(request: u64, error: &EngineError, events: &mut Vec<Event>) {
+    events.push(Event::Refused {
+        request,
+        fault: error.fault(),
+    });
+}
+
+/// Ends a request that had not begun.
+pub(crate) fn cancelled(request: u64, arrived: Instant, events: &mut Vec<Event>) {
+    events.push(Event::Finished(Box::new(Finished {
+        request,
+        reason: FinishReason::Cancelled,
+        completion_tokens: 0,
+        queue_micros: micros(arrived.elapsed()),
+        prompt_micros: 0,
+        decode_micros: 0,
+    })));
 }
 
 /// Whole microseconds.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use strongroom_protocol::Isolation;
+use strongroom_protocol::{Isolation, PrefixCache, Task};
 
 /// How one model's worker is started and bounded.
 #[derive(Debug, Clone)]
@@ -22,9 +22,21 @@ pub struct Config {
     pub load_timeout: Duration,
     /// Longest timeout that a request may ask for.
     pub request_timeout: Duration,
-    /// Requests to decode that are held at once, the decoding one included; at least 1.
+    /// What the model is loaded for.
+    pub task: Task,
+    /// Requests that are held at once, the decoding ones included; at least 1.
     pub concurrent_requests: u32,
-    /// In tokens; `None` is min(trained, 4096).
+    /// Sequences that are decoded at once; 1 to 128.
+    pub max_concurrent: u32,
+    /// Tokens that one step reads at most; at least 1.
+    pub batch_tokens: u32,
+    /// Compute threads; `None` is one per core that is really free.
+    pub threads: Option<u32>,
+    /// What the worker keeps of ended requests, for each tenant apart.
+    pub prefix_cache: PrefixCache,
+    /// Overwrite what an ended request left. Only switched off to measure what it costs.
+    pub erase: bool,
+    /// Of one request, in tokens; `None` is min(trained, 4096).
     pub context_length: Option<u32>,
     /// The operator's chat template, instead of the one in the file.
     pub chat_template: Option<String>,
@@ -42,7 +54,17 @@ impl Config {
             cores: usize::MAX,
             load_timeout: Duration::from_secs(120),
             request_timeout: Duration::from_secs(30),
-            concurrent_requests: 16,
+            task: Task::Generate,
+            concurrent_requests: 64,
+            max_concurrent: 4,
+            batch_tokens: 64,
+            threads: None,
+            prefix_cache: PrefixCache {
+                quota: 0,
+                tenants: 0,
+                idle_seconds: 600,
+            },
+            erase: true,
             context_length: None,
             chat_template: None,
             grace: Duration::from_secs(5),

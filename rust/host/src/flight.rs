@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use strongroom_protocol::{Event, FinishReason, Finished, Order, Ready};
+use strongroom_protocol::{Embedded, Event, FinishReason, Finished, Order, Ready};
 
 use crate::{
     HostError, Update,
@@ -45,6 +45,14 @@ enum Expects {
         vocabulary: u32,
         limit: usize,
     },
+    Vectors {
+        context: u32,
+        texts: usize,
+        dimensions: usize,
+    },
+    Prefix {
+        context: u32,
+    },
 }
 
 /// Whether more is to come.
@@ -60,8 +68,10 @@ pub(crate) const fn request_of(event: &Event) -> Option<u64> {
         Event::Began { request, .. }
         | Event::Piece { request, .. }
         | Event::Tokens { request, .. }
-        | Event::Refused { request, .. } => Some(*request),
+        | Event::Refused { request, .. }
+        | Event::Published { request, .. } => Some(*request),
         Event::Finished(finished) => Some(finished.request),
+        Event::Embedded(embedded) => Some(embedded.request),
         Event::Locked(_) | Event::Ready(_) | Event::Failed(_) => None,
     }
 }
@@ -84,6 +94,14 @@ impl Flight {
                 pieces: 0,
                 text: 0,
             },
+            Order::Embed(order) => Expects::Vectors {
+                context: ready.context_length,
+                texts: order.texts.len(),
+                dimensions: ready.dimensions as usize,
+            },
+            Order::Publish(_) => Expects::Prefix {
+                context: ready.context_length,
+            },
             // No job is one of these; nothing is expected.
             Order::Start(_) | Order::Cancel { .. } => Expects::Ids {
                 vocabulary: 0,
@@ -92,7 +110,7 @@ impl Flight {
         };
         Self {
             ticket: job.ticket,
-            order: matches!(job.order, Order::Generate(_)).then_some(job.order),
+            order: (!matches!(job.order, Order::Tokenize { .. })).then_some(job.order),
             lost: job.lost,
             strikes: job.strikes,
             began_at: None,
@@ -102,18 +120,26 @@ impl Flight {
 
     pub(crate) const fn kind(&self) -> Kind {
         match self.expects {
-            Expects::Answer { .. } => Kind::Generate,
             Expects::Ids { .. } => Kind::Tokenize,
+            Expects::Answer { .. } | Expects::Vectors { .. } | Expects::Prefix { .. } => {
+                Kind::Generate
+            }
         }
     }
 
     /// What the worker says about it; handed on if the rules allow it.
     pub(crate) fn accept(&mut self, event: Event) -> Result<Progress, Rule> {
         match event {
-            Event::Began { prompt_tokens, .. } => self.began(prompt_tokens),
+            Event::Began {
+                prompt_tokens,
+                cached_tokens,
+                ..
+            } => self.began(prompt_tokens, cached_tokens),
             Event::Piece { text, tokens, .. } => self.piece(text.0, tokens),
             Event::Finished(finished) => self.finished(finished),
             Event::Tokens { ids, .. } => self.tokens(ids),
+            Event::Embedded(embedded) => self.embedded(*embedded),
+            Event::Published { tokens, .. } => self.published(tokens),
             Event::Refused { fault, .. } => {
                 let error = HostError::Refused(printable::fault(&fault));
                 self.ticket.end(End::Failed(error));
@@ -123,19 +149,70 @@ impl Flight {
         }
     }
 
-    fn began(&mut self, prompt_tokens: u32) -> Result<Progress, Rule> {
-        let Expects::Answer { context, .. } = self.expects else {
-            return Err("Began for a Tokenize");
+    fn began(&mut self, prompt_tokens: u32, cached_tokens: u32) -> Result<Progress, Rule> {
+        let most = match self.expects {
+            Expects::Ids { .. } => return Err("Began for a Tokenize"),
+            Expects::Answer { context, .. } | Expects::Prefix { context } => context,
+            Expects::Vectors { context, texts, .. } => {
+                context.saturating_mul(u32::try_from(texts).unwrap_or(u32::MAX))
+            }
         };
         if self.began_at.is_some() {
             return Err("Began twice");
         }
-        if prompt_tokens > context {
+        if prompt_tokens > most {
             return Err("prompt_tokens over the context");
         }
+        if cached_tokens > 0 && cached_tokens >= prompt_tokens {
+            return Err("cached_tokens over prompt_tokens");
+        }
         self.blame();
-        self.ticket.push(Update::Began { prompt_tokens });
+        self.ticket.push(Update::Began {
+            prompt_tokens,
+            cached_tokens,
+        });
         Ok(Progress::More)
+    }
+
+    fn embedded(&mut self, embedded: Embedded) -> Result<Progress, Rule> {
+        let Expects::Vectors {
+            texts, dimensions, ..
+        } = self.expects
+        else {
+            return Err("Embedded for what is no Embed");
+        };
+        if self.began_at.is_none() {
+            return Err("Embedded before Began");
+        }
+        let (numbers, rest) = embedded.rows.as_chunks::<4>();
+        if !rest.is_empty() || numbers.len() != texts.saturating_mul(dimensions) {
+            return Err("another number of vectors than of texts");
+        }
+        let finite = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes).is_finite();
+        if !numbers.iter().all(finite) {
+            return Err("a vector with a number that is none");
+        }
+        self.ticket.push(Update::Embedded {
+            tokens: embedded.tokens,
+            rows: embedded.rows,
+        });
+        self.ticket.end(End::Finished);
+        Ok(Progress::Over)
+    }
+
+    fn published(&mut self, tokens: u32) -> Result<Progress, Rule> {
+        let Expects::Prefix { context } = self.expects else {
+            return Err("Published for what is no Publish");
+        };
+        if self.began_at.is_none() {
+            return Err("Published before Began");
+        }
+        if tokens > context {
+            return Err("a prefix over the context");
+        }
+        self.ticket.push(Update::Published { tokens });
+        self.ticket.end(End::Finished);
+        Ok(Progress::Over)
     }
 
     fn piece(&mut self, more: String, decoded: u32) -> Result<Progress, Rule> {
@@ -147,7 +224,7 @@ impl Flight {
             ..
         } = &mut self.expects
         else {
-            return Err("Piece for a Tokenize");
+            return Err("Piece for what is no Generate");
         };
         if self.began_at.is_none() {
             return Err("Piece before Began");
@@ -176,8 +253,12 @@ impl Flight {
     }
 
     fn finished(&mut self, mut finished: Box<Finished>) -> Result<Progress, Rule> {
-        let Expects::Answer { limit, tokens, .. } = self.expects else {
-            return Err("Finished for a Tokenize");
+        let (limit, tokens) = match self.expects {
+            Expects::Answer { limit, tokens, .. } => (limit, tokens),
+            Expects::Ids { .. } => return Err("Finished for a Tokenize"),
+            // Only cancelled ones end so.
+            _ if finished.reason == FinishReason::Cancelled => (0, 0),
+            _ => return Err("Finished for an Embed or a Publish"),
         };
         if self.began_at.is_none() && finished.reason != FinishReason::Cancelled {
             return Err("Finished before Began");
@@ -194,7 +275,7 @@ impl Flight {
 
     fn tokens(&mut self, ids: Vec<u32>) -> Result<Progress, Rule> {
         let Expects::Ids { vocabulary, limit } = self.expects else {
-            return Err("Tokens for a Generate");
+            return Err("Tokens for what is no Tokenize");
         };
         if ids.len() > limit {
             return Err("more ids than bytes of text");

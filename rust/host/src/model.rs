@@ -9,7 +9,9 @@ use std::{
 };
 
 use strongroom_memory::Image;
-use strongroom_protocol::{Generate, MAX_TEXT, Order, Prompt, Ready, Report};
+use strongroom_protocol::{
+    Embed, Generate, MAX_SEQUENCES, MAX_TEXT, Order, Prompt, Publish, Ready, Report,
+};
 
 use crate::{
     Config, HostError, Stream,
@@ -60,6 +62,12 @@ impl Model {
         };
         if config.concurrent_requests == 0 {
             return Err(option("concurrent_requests", "must be at least 1"));
+        }
+        if !(1..=MAX_SEQUENCES).contains(&config.max_concurrent) {
+            return Err(option("max_concurrent", "must be from 1 to 128"));
+        }
+        if config.batch_tokens == 0 {
+            return Err(option("batch_tokens", "must be at least 1"));
         }
         if config.cores == 0 {
             return Err(option("cores", "must be at least 1"));
@@ -131,16 +139,41 @@ impl Model {
     pub fn generate(&self, mut order: Generate) -> Result<Stream, HostError> {
         self.same_process()?;
         check_length(text_of(&order.prompt))?;
-        let timeout = Duration::from_millis(order.timeout_ms);
-        if timeout.is_zero() || timeout > self.request_timeout {
-            return Err(HostError::Option {
-                option: "timeout",
-                reason: format!("must be above 0 and at most {:?}", self.request_timeout),
-            });
-        }
+        let timeout = self.checked_timeout(order.timeout_ms)?;
         let slot = self.desk.submit(Kind::Generate, timeout, |request| {
             order.request = request;
             Order::Generate(Box::new(order))
+        })?;
+        Ok(Stream::new(self.creator, slot, Arc::clone(&self.desk)))
+    }
+
+    /// Asks for the vectors of some texts; never waits. The order's `request` is chosen here.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn embed(&self, mut order: Embed) -> Result<Stream, HostError> {
+        self.same_process()?;
+        check_length(order.texts.iter().map(|text| text.0.len()).sum())?;
+        let timeout = self.checked_timeout(order.timeout_ms)?;
+        let slot = self.desk.submit(Kind::Generate, timeout, |request| {
+            order.request = request;
+            Order::Embed(Box::new(order))
+        })?;
+        Ok(Stream::new(self.creator, slot, Arc::clone(&self.desk)))
+    }
+
+    /// Asks for a prefix that every tenant may begin with; never waits. The order's `request` is chosen
+    /// here.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn publish(&self, mut order: Publish) -> Result<Stream, HostError> {
+        self.same_process()?;
+        check_length(text_of(&order.prompt))?;
+        let timeout = self.checked_timeout(order.timeout_ms)?;
+        let slot = self.desk.submit(Kind::Generate, timeout, |request| {
+            order.request = request;
+            Order::Publish(Box::new(order))
         })?;
         Ok(Stream::new(self.creator, slot, Arc::clone(&self.desk)))
     }
@@ -187,6 +220,17 @@ impl Model {
             let _ = thread.join();
         }
         Ok(())
+    }
+
+    fn checked_timeout(&self, milliseconds: u64) -> Result<Duration, HostError> {
+        let timeout = Duration::from_millis(milliseconds);
+        if timeout.is_zero() || timeout > self.request_timeout {
+            return Err(HostError::Option {
+                option: "timeout",
+                reason: format!("must be above 0 and at most {:?}", self.request_timeout),
+            });
+        }
+        Ok(timeout)
     }
 
     fn life(&self) -> Result<(Life, u64), HostError> {
@@ -258,6 +302,8 @@ mod tests {
             stop: Vec::new(),
             timeout_ms: 1,
             piece_interval_ms: 0,
+            tenant: None,
+            priority: strongroom_protocol::Priority::Normal,
         }
     }
 

@@ -19,7 +19,7 @@ pub fn rehearse(config: &Config) -> Result<Report, HostError> {
     let machine = isolation::machine(config.isolation)?;
     let not_started = |error: std::io::Error| HostError::not_started(&config.executable, &error);
     let cores = Cores::choose(&machine.cores, config.cores);
-    let threads = supervisor::threads(&cores, &machine);
+    let threads = supervisor::threads(&cores, &machine, None);
     let (mut connection, of_worker) = Connection::pair().map_err(not_started)?;
     let image = strongroom_memory::image::blank().map_err(not_started)?;
     let mut process = Process::spawn(&config.executable, of_worker, image)?;

@@ -9,7 +9,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
-use strongroom_protocol::{Event, Isolation, Order, Ready, Start};
+use strongroom_protocol::{Event, Isolation, Order, Ready, Start, Task};
 
 use crate::{
     Config, Death, HostError, Stage,
@@ -37,6 +37,9 @@ const MAX_WORKERS: u32 = 3;
 
 /// The longest context that a worker chooses by itself, in tokens, as the protocol says.
 const DEFAULT_CONTEXT: u32 = 4096;
+
+/// Numbers that a vector has at most: 256 of them fit into a frame.
+const MAX_DIMENSIONS: u32 = 8160;
 
 /// Address space that a worker's program takes at most before it reads the image, its threads'
 /// stacks not counted.
@@ -228,9 +231,13 @@ impl<'a> Session<'a> {
             && let Some(mut job) = self.waiting.take(kind)
         {
             let now = Instant::now();
-            if let Order::Generate(order) = &mut job.order {
-                let left = job.ticket.deadline.saturating_duration_since(now);
-                order.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
+            let left = job.ticket.deadline.saturating_duration_since(now);
+            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
+            match &mut job.order {
+                Order::Generate(order) => order.timeout_ms = left,
+                Order::Embed(order) => order.timeout_ms = left,
+                Order::Publish(order) => order.timeout_ms = left,
+                Order::Start(_) | Order::Tokenize { .. } | Order::Cancel { .. } => {}
             }
             if let Err(error) = self.connection.queue(&job.order) {
                 job.ticket.end(End::Failed(HostError::Option {
@@ -371,6 +378,13 @@ impl<'a> Session<'a> {
         }
         if ready.vocabulary_size == 0 {
             return Err(self.broken("an empty vocabulary"));
+        }
+        if !(1..=self.config.max_concurrent).contains(&ready.max_concurrent) {
+            return Err(self.broken("more sequences than asked for"));
+        }
+        let embeds = matches!(self.config.task, Task::Embed { .. });
+        if embeds != (1..=MAX_DIMENSIONS).contains(&ready.dimensions) {
+            return Err(self.broken("vectors of no length, or of any where none are asked for"));
         }
         ready.report = printable::report(ready.report);
         ready.chat = ready.chat.as_ref().map(printable::fault);

@@ -43,7 +43,7 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(desk: Arc<Desk>, image: Image, config: Config, machine: &Machine) -> Self {
         let cores = Cores::choose(&machine.cores, config.cores);
-        let threads = threads(&cores, machine);
+        let threads = threads(&cores, machine, config.threads);
         Self {
             image,
             config,
@@ -150,10 +150,13 @@ impl Supervisor {
     }
 }
 
-/// Compute threads: one per core that is really free, at least one.
-pub(crate) fn threads(cores: &Cores, machine: &Machine) -> u32 {
-    let threads = cores.numbers().len().min(machine.cores_free()).max(1);
-    u32::try_from(threads).unwrap_or(1)
+/// Compute threads: one per core that is really free, or as many as are asked for; at least one, and no
+/// more than the cores: waiting for each other they would do little else.
+pub(crate) fn threads(cores: &Cores, machine: &Machine, wanted: Option<u32>) -> u32 {
+    let cores = cores.numbers().len();
+    let most = u32::try_from(cores).unwrap_or(u32::MAX);
+    let free = u32::try_from(cores.min(machine.cores_free())).unwrap_or(1);
+    wanted.map_or(free, |wanted| wanted.min(most)).max(1)
 }
 
 /// The first order to a worker.
@@ -168,9 +171,14 @@ pub(crate) fn start(config: &Config, cores: &Cores, threads: u32) -> Start {
             threads,
             load_cpu_seconds: load_seconds.saturating_mul(u64::from(threads)),
         },
+        task: config.task,
         context_length: config.context_length,
         chat_template: config.chat_template.clone(),
         concurrent_requests: config.concurrent_requests,
+        max_concurrent: config.max_concurrent,
+        batch_tokens: config.batch_tokens,
+        prefix_cache: config.prefix_cache,
+        erase: config.erase,
     }
 }
 

@@ -3,7 +3,8 @@
 
 mod support;
 
-use strongroom_host::HostError;
+use strongroom_host::{HostError, Model, Update};
+use strongroom_protocol::{Embed, Priority, Prompt, Publish, Task};
 use support::{Answer, ask, assert_serves, collect, fake, prompt, start, until, within};
 
 /// One request that goes wrong, and what the caller is told.
@@ -98,10 +99,13 @@ fn events_against_the_rules() {
         ("no-began", "Piece before Began"),
         ("finish-unbegun", "Finished before Began"),
         ("long-prompt", "prompt_tokens"),
+        ("cached-over", "cached_tokens"),
+        ("vectors", "no Embed"),
+        ("published", "no Publish"),
         ("empty-piece", "without text"),
         ("many-tokens", "more tokens"),
         ("long-text", "more text"),
-        ("ids", "Tokens for a Generate"),
+        ("ids", "no Tokenize"),
         ("wrong-count", "disagree"),
     ] {
         assert_fails(text, "worker.protocol", words);
@@ -193,7 +197,7 @@ fn ids_against_the_rules() {
     for (text, words) in [
         ("outside", "outside the vocabulary"),
         ("many", "more ids"),
-        ("as-text", "Piece for a Tokenize"),
+        ("as-text", "Piece for what is no Generate"),
     ] {
         let error = within(move || {
             let model = start(fake("")).unwrap();
@@ -237,4 +241,91 @@ fn no_error_repeats_what_was_asked() {
         }
         let _: Answer = ask(&model, "say 1").unwrap();
     });
+}
+
+#[test]
+fn vectors_that_are_none_or_of_another_number() {
+    for (text, words) in [
+        ("short", "number of vectors"),
+        ("torn", "number of vectors"),
+        ("nan", "is none"),
+        ("unbegun", "before Began"),
+        ("answer", "Finished"),
+    ] {
+        let error = within(move || {
+            let mut config = fake("");
+            config.task = Task::Embed { pooling: None };
+            let model = start(config).unwrap();
+            let error = vectors(&model, text).unwrap_err();
+            assert_eq!(vectors(&model, "hello").unwrap(), [1.0; 8]);
+            error
+        });
+        assert_eq!(error.code(), "worker.protocol", "{text}: {error}");
+        assert!(error.to_string().contains(words), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_public_prefix_that_is_none() {
+    for (text, words) in [("over", "over the context"), ("unbegun", "before Began")] {
+        let error = within(move || {
+            let model = start(fake("")).unwrap();
+            let stream = model.publish(publish(text)).unwrap();
+            let error = loop {
+                match stream.next(None) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("it ended well"),
+                    Err(error) => break error,
+                }
+            };
+            assert_serves(&model);
+            error
+        });
+        assert!(error.to_string().contains(words), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_worker_that_is_ready_for_something_else() {
+    for (script, embeds) in [("wide", false), ("vectors", false), ("flat", true)] {
+        let error = within(move || {
+            let mut config = fake(script);
+            if embeds {
+                config.task = Task::Embed { pooling: None };
+            }
+            start(config).unwrap_err()
+        });
+        assert_eq!(error.code(), "worker.protocol", "{script}: {error}");
+    }
+}
+
+fn publish(text: &str) -> Publish {
+    Publish {
+        request: 0,
+        prompt: Prompt::Text(text.into()),
+        timeout_ms: 60_000,
+    }
+}
+
+/// The numbers of the vectors of `text` and another.
+fn vectors(model: &Model, text: &str) -> Result<Vec<f32>, HostError> {
+    let stream = model.embed(Embed {
+        request: 0,
+        texts: vec![text.into(), "other".into()],
+        normalize: true,
+        timeout_ms: 60_000,
+        tenant: None,
+        priority: Priority::Normal,
+    })?;
+    let mut numbers = Vec::new();
+    while let Some(update) = stream.next(None)? {
+        if let Update::Embedded { rows, .. } = update {
+            let (rows, _) = rows.as_chunks::<4>();
+            numbers = rows
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes))
+                .collect();
+        }
+    }
+    Ok(numbers)
 }

@@ -17,7 +17,10 @@ fn an_answer_comes_in_pieces_and_ends() {
         let stream = model.generate(prompt("say 3")).unwrap();
         assert_eq!(
             stream.next(None).unwrap(),
-            Some(Update::Began { prompt_tokens: 3 })
+            Some(Update::Began {
+                prompt_tokens: 3,
+                cached_tokens: 0
+            })
         );
         for _ in 0..3 {
             assert_eq!(

@@ -1,5 +1,7 @@
 //! What a worker says.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Fault, Report, order::Private};
@@ -19,6 +21,9 @@ pub enum Event {
         request: u64,
         /// Tokens of the prompt, the template's scaffold and BOS included.
         prompt_tokens: u32,
+        /// Of these, the first ones that need not be read: the tenant's own cache, or a public
+        /// prefix, holds them.
+        cached_tokens: u32,
     },
     /// Text of `request`, whole characters only.
     Piece {
@@ -45,12 +50,39 @@ pub enum Event {
         /// Why.
         fault: Fault,
     },
+    /// The vectors of an `Embed`; the last frame about it.
+    Embedded(Box<Embedded>),
+    /// A `Publish` is done; the last frame about it.
+    Published {
+        /// The request.
+        request: u64,
+        /// Tokens that every tenant may begin with.
+        tokens: u32,
+    },
+}
+
+/// The vectors of an `Embed`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Embedded {
+    /// The request.
+    pub request: u64,
+    /// Tokens of all texts.
+    pub tokens: u32,
+    /// One row per text, in their order; each number an IEEE 754 binary32, little-endian.
+    #[serde(with = "serde_bytes")]
+    pub rows: Vec<u8>,
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} bytes of {}>", self.rows.len(), self.request)
+    }
 }
 
 /// What llama.cpp made of the image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ready {
-    /// In tokens.
+    /// Of one request, in tokens.
     pub context_length: u32,
     /// Context that the model was trained with, in tokens.
     pub context_trained: u32,
@@ -62,6 +94,11 @@ pub struct Ready {
     pub chat: Option<Fault>,
     /// Compute threads in use.
     pub threads: u32,
+    /// Sequences decoded at once: fewer than asked for where the model's state can't be erased one
+    /// by one.
+    pub max_concurrent: u32,
+    /// Numbers of a vector, where the task is to embed; else 0.
+    pub dimensions: u32,
     /// What is in force from here on: the rows of `Locked`, and `SeccompServe`.
     pub report: Report,
     /// Microseconds from reading `Start` to the sandbox being in force.

@@ -78,4 +78,8 @@ fault_codes! {
     Decode = "request.decode_failed", "try again; if it stays, report the model's digest and this message";
     /// The host broke the protocol, or speaks another version.
     Protocol = "worker.protocol", "install one version of strongroom: the worker and the module differ";
+    /// The model was loaded for the other task.
+    Task = "request.wrong_task", "load the model with embeddings=True to embed, and without it to generate";
+    /// No more public prefixes, or bytes for them.
+    Publish = "prefix.no_room", "publish fewer or shorter prefixes";
 }

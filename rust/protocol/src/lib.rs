@@ -13,17 +13,18 @@ pub mod frame;
 pub mod order;
 pub mod report;
 
-pub use event::{Event, FinishReason, Finished, Ready};
+pub use event::{Embedded, Event, FinishReason, Finished, Ready};
 pub use exit::ExitCode;
 pub use fault::{Fault, FaultCode};
 pub use frame::{Buffer, Decoder, FrameError};
 pub use order::{
-    Generate, Isolation, Limits, Message, Order, Private, Prompt, Role, Sampling, Start,
+    Embed, Generate, Isolation, Limits, Message, Order, Pooling, PrefixCache, Priority, Private,
+    Prompt, Publish, Role, Sampling, Start, Task, Tenant,
 };
 pub use report::{Layer, LayerName, LayerState, Report};
 
 /// The version that [`Start`] names; a worker of another version refuses to start.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Largest payload of a frame from the host, in bytes.
 pub const MAX_ORDER: usize = 32 << 20;
@@ -33,6 +34,15 @@ pub const MAX_EVENT: usize = 8 << 20;
 
 /// Largest prompt or text to tokenize, in bytes of UTF-8, all messages together.
 pub const MAX_TEXT: usize = 1 << 20;
+
+/// Texts of one `Embed`.
+pub const MAX_EMBED_TEXTS: usize = 256;
+
+/// Sequences that one worker decodes at once; half of what llama.cpp can tell apart.
+pub const MAX_SEQUENCES: u32 = 128;
+
+/// Public prefixes that one worker keeps.
+pub const MAX_PUBLIC_PREFIXES: usize = 16;
 
 /// The descriptors a worker is started with; every other one is closed.
 pub mod descriptor {

@@ -25,6 +25,56 @@ pub enum Order {
         /// The request to stop.
         request: u64,
     },
+    /// Turn texts into vectors; answered by `Embedded` or `Refused`. Only where the task is
+    /// [`Task::Embed`].
+    Embed(Box<Embed>),
+    /// Read a prompt once, for every tenant to begin with; answered by `Published` or `Refused`.
+    Publish(Box<Publish>),
+}
+
+/// What a worker is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// `Generate` and `Publish`.
+    Generate,
+    /// `Embed`.
+    Embed {
+        /// `None` is the model's own.
+        pooling: Option<Pooling>,
+    },
+}
+
+/// How the vectors of a text's tokens become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pooling {
+    /// Their mean.
+    Mean,
+    /// The first token's.
+    Cls,
+    /// The last token's.
+    Last,
+}
+
+impl Pooling {
+    /// The word that the Python API uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Cls => "cls",
+            Self::Last => "last",
+        }
+    }
+}
+
+/// What a worker keeps of ended requests, so that the next of the same tenant needn't be read anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixCache {
+    /// Bytes for one tenant; 0 keeps nothing.
+    pub quota: u64,
+    /// Tenants that have a cache at once; further ones have none until one has been idle for long.
+    pub tenants: u32,
+    /// Seconds after a tenant's last request until its cache is wiped.
+    pub idle_seconds: u32,
 }
 
 /// How much of the sandbox a worker must put in force before it parses the image.
@@ -61,12 +111,22 @@ pub struct Start {
     pub isolation: Isolation,
     /// Bounds of the process.
     pub limits: Limits,
-    /// Context length in tokens; `None` is min(trained, 4096).
+    /// What the worker is for.
+    pub task: Task,
+    /// Context length of one request in tokens; `None` is min(trained, 4096).
     pub context_length: Option<u32>,
     /// The operator's chat template, instead of the one in the file.
     pub chat_template: Option<String>,
-    /// Requests that the worker holds at once, the decoding one included.
+    /// Requests that the worker holds at once, the decoding ones included.
     pub concurrent_requests: u32,
+    /// Sequences decoded at once, 1 to [`crate::MAX_SEQUENCES`].
+    pub max_concurrent: u32,
+    /// Tokens that one step reads at most, all sequences together; at least 1.
+    pub batch_tokens: u32,
+    /// What is kept of ended requests.
+    pub prefix_cache: PrefixCache,
+    /// Overwrite what an ended request left; only switched off to measure what it costs.
+    pub erase: bool,
 }
 
 /// A request to decode.
@@ -87,6 +147,61 @@ pub struct Generate {
     /// Milliseconds between two pieces of the answer at least, the first one not counted; what is
     /// decoded meanwhile comes with the next. 0 is a piece for every token that has text.
     pub piece_interval_ms: u32,
+    /// Whose request it is; nothing is kept of one without a tenant.
+    pub tenant: Option<Tenant>,
+    /// Which requests go first.
+    pub priority: Priority,
+}
+
+/// A tenant, as a worker knows it: a keyed hash that the host computes over the tenant's name, the
+/// model and the template. The worker only compares it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Tenant(pub [u8; 32]);
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<tenant>")
+    }
+}
+
+/// Which of the waiting requests goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Priority {
+    /// When no other waits.
+    Low,
+    /// As it is.
+    Normal,
+    /// Before the others.
+    High,
+}
+
+/// A request for vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Embed {
+    /// Chosen by the host, unique among the requests in flight.
+    pub request: u64,
+    /// At most [`crate::MAX_EMBED_TEXTS`], each bounded as that of [`Order::Tokenize`], together at
+    /// most [`crate::MAX_TEXT`] bytes.
+    pub texts: Vec<Private>,
+    /// Scale each vector to length 1.
+    pub normalize: bool,
+    /// Milliseconds from the moment the worker reads the order to its deadline.
+    pub timeout_ms: u64,
+    /// Whose request it is.
+    pub tenant: Option<Tenant>,
+    /// Which requests go first.
+    pub priority: Priority,
+}
+
+/// A prompt that every tenant may begin with: the operator's word that it is no secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Publish {
+    /// Chosen by the host, unique among the requests in flight.
+    pub request: u64,
+    /// What to read.
+    pub prompt: Prompt,
+    /// Milliseconds from the moment the worker reads the order to its deadline.
+    pub timeout_ms: u64,
 }
 
 /// What to continue.

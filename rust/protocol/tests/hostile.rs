@@ -6,9 +6,10 @@ use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
 use strongroom_protocol::{
-    Buffer, Decoder, Event, Fault, FaultCode, FinishReason, Finished, Generate, Isolation, Layer,
-    LayerName, LayerState, Limits, MAX_EVENT, MAX_ORDER, Message, Order, Prompt, Ready, Report,
-    Role, Sampling, Start, frame, order::Private,
+    Buffer, Decoder, Embed, Embedded, Event, Fault, FaultCode, FinishReason, Finished, Generate,
+    Isolation, Layer, LayerName, LayerState, Limits, MAX_EVENT, MAX_ORDER, Message, Order, Pooling,
+    PrefixCache, Priority, Prompt, Publish, Ready, Report, Role, Sampling, Start, Task, Tenant,
+    frame, order::Private,
 };
 
 /// Reads between two decodings, small and large.
@@ -89,9 +90,28 @@ impl Random {
         }
     }
 
+    fn prompt(&mut self) -> Prompt {
+        match self.below(2) {
+            0 => Prompt::Text(self.private()),
+            _ => Prompt::Chat(self.many(|random| Message {
+                role: random.one(&Role::ALL),
+                content: random.private(),
+                name: random.maybe(Self::private),
+            })),
+        }
+    }
+
+    fn tenant(&mut self) -> Option<Tenant> {
+        self.maybe(|random| Tenant([(); 32].map(|()| random.byte())))
+    }
+
+    fn priority(&mut self) -> Priority {
+        self.one(&[Priority::Low, Priority::Normal, Priority::High])
+    }
+
     fn order(&mut self) -> Order {
         let request = self.number();
-        match self.below(4) {
+        match self.below(6) {
             0 => Order::Start(Box::new(Start {
                 version: self.small(),
                 isolation: self.one(&[
@@ -105,20 +125,28 @@ impl Random {
                     threads: self.small(),
                     load_cpu_seconds: self.number(),
                 },
+                task: self.one(&[
+                    Task::Generate,
+                    Task::Embed { pooling: None },
+                    Task::Embed {
+                        pooling: Some(Pooling::Cls),
+                    },
+                ]),
                 context_length: self.maybe(Self::small),
                 chat_template: self.maybe(Self::text),
                 concurrent_requests: self.small(),
+                max_concurrent: self.small(),
+                batch_tokens: self.small(),
+                prefix_cache: PrefixCache {
+                    quota: self.number(),
+                    tenants: self.small(),
+                    idle_seconds: self.small(),
+                },
+                erase: self.below(2) == 1,
             })),
             1 => Order::Generate(Box::new(Generate {
                 request,
-                prompt: match self.below(2) {
-                    0 => Prompt::Text(self.private()),
-                    _ => Prompt::Chat(self.many(|random| Message {
-                        role: random.one(&Role::ALL),
-                        content: random.private(),
-                        name: random.maybe(Self::private),
-                    })),
-                },
+                prompt: self.prompt(),
                 sampling: Sampling {
                     logit_bias: self.many(|random| (random.small(), random.float())),
                     repeat_penalty: self.float(),
@@ -134,18 +162,33 @@ impl Random {
                 stop: self.many(Self::private),
                 timeout_ms: self.number(),
                 piece_interval_ms: self.small(),
+                tenant: self.tenant(),
+                priority: self.priority(),
             })),
             2 => Order::Tokenize {
                 request,
                 text: self.private(),
             },
+            3 => Order::Embed(Box::new(Embed {
+                request,
+                texts: self.many(Self::private),
+                normalize: self.below(2) == 1,
+                timeout_ms: self.number(),
+                tenant: self.tenant(),
+                priority: self.priority(),
+            })),
+            4 => Order::Publish(Box::new(Publish {
+                request,
+                prompt: self.prompt(),
+                timeout_ms: self.number(),
+            })),
             _ => Order::Cancel { request },
         }
     }
 
     fn event(&mut self) -> Event {
         let request = self.number();
-        match self.below(8) {
+        match self.below(10) {
             0 => Event::Locked(self.report()),
             1 => Event::Ready(Box::new(Ready {
                 context_length: self.small(),
@@ -154,6 +197,8 @@ impl Random {
                 parameters: self.number(),
                 chat: self.maybe(Self::fault),
                 threads: self.small(),
+                max_concurrent: self.small(),
+                dimensions: self.small(),
                 report: self.report(),
                 lock_micros: self.number(),
                 load_micros: self.number(),
@@ -162,6 +207,7 @@ impl Random {
             3 => Event::Began {
                 request,
                 prompt_tokens: self.small(),
+                cached_tokens: self.small(),
             },
             4 => Event::Piece {
                 request,
@@ -185,9 +231,18 @@ impl Random {
                 request,
                 ids: self.many(Self::small),
             },
-            _ => Event::Refused {
+            7 => Event::Refused {
                 request,
                 fault: self.fault(),
+            },
+            8 => Event::Embedded(Box::new(Embedded {
+                request,
+                tokens: self.small(),
+                rows: self.many(Self::byte),
+            })),
+            _ => Event::Published {
+                request,
+                tokens: self.small(),
             },
         }
     }

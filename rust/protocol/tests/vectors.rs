@@ -5,9 +5,10 @@ use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
 use strongroom_protocol::{
-    Buffer, Decoder, Event, ExitCode, Fault, FaultCode, FinishReason, Finished, FrameError,
-    Generate, Isolation, Layer, LayerName, LayerState, Limits, MAX_EVENT, MAX_ORDER, MAX_TEXT,
-    Message, Order, Prompt, Ready, Report, Role, Sampling, Start, frame,
+    Buffer, Decoder, Embed, Embedded, Event, ExitCode, Fault, FaultCode, FinishReason, Finished,
+    FrameError, Generate, Isolation, Layer, LayerName, LayerState, Limits, MAX_EVENT, MAX_ORDER,
+    MAX_TEXT, Message, Order, Pooling, PrefixCache, Priority, Prompt, Publish, Ready, Report, Role,
+    Sampling, Start, Task, Tenant, frame,
 };
 
 const FRAMES: &str = include_str!("../vectors/frames.txt");
@@ -51,20 +52,40 @@ fn order(name: &str) -> Order {
             text: "hé".into(),
         },
         "start" => Order::Start(Box::new(Start {
-            version: 2,
+            version: 3,
             isolation: Isolation::Process,
             limits: limits(vec![0, 1], 2),
+            task: Task::Generate,
             context_length: None,
             chat_template: None,
             concurrent_requests: 4,
+            max_concurrent: 2,
+            batch_tokens: 64,
+            prefix_cache: PrefixCache {
+                quota: 1000,
+                tenants: 3,
+                idle_seconds: 600,
+            },
+            erase: true,
         })),
         "start-danger" => Order::Start(Box::new(Start {
-            version: 2,
+            version: 3,
             isolation: Isolation::DangerNone,
             limits: limits(vec![3], 1),
+            task: Task::Embed {
+                pooling: Some(Pooling::Last),
+            },
             context_length: Some(512),
             chat_template: Some("{}".to_owned()),
             concurrent_requests: 128,
+            max_concurrent: 1,
+            batch_tokens: 512,
+            prefix_cache: PrefixCache {
+                quota: 0,
+                tenants: 0,
+                idle_seconds: 0,
+            },
+            erase: false,
         })),
         "generate-text" => Order::Generate(Box::new(Generate {
             request: 2,
@@ -84,6 +105,8 @@ fn order(name: &str) -> Order {
             stop: vec!["\n\n".into()],
             timeout_ms: 30_000,
             piece_interval_ms: 25,
+            tenant: Some(Tenant([0x5a; 32])),
+            priority: Priority::High,
         })),
         "generate-chat" => Order::Generate(Box::new(Generate {
             request: 3,
@@ -114,6 +137,21 @@ fn order(name: &str) -> Order {
             stop: Vec::new(),
             timeout_ms: 1,
             piece_interval_ms: 0,
+            tenant: None,
+            priority: Priority::Normal,
+        })),
+        "embed" => Order::Embed(Box::new(Embed {
+            request: 4,
+            texts: vec!["a".into(), "hé".into()],
+            normalize: true,
+            timeout_ms: 1000,
+            tenant: None,
+            priority: Priority::Low,
+        })),
+        "publish" => Order::Publish(Box::new(Publish {
+            request: 5,
+            prompt: Prompt::Text("hi".into()),
+            timeout_ms: 2000,
         })),
         _ => panic!("no order is named {name}"),
     }
@@ -135,6 +173,8 @@ fn ready() -> Ready {
         parameters: 1_000_000,
         chat: None,
         threads: 2,
+        max_concurrent: 16,
+        dimensions: 0,
         report: Report::default(),
         lock_micros: 1500,
         load_micros: 250_000,
@@ -170,6 +210,7 @@ fn event(name: &str) -> Event {
         "began" => Event::Began {
             request: 1,
             prompt_tokens: 12,
+            cached_tokens: 4,
         },
         "piece" => Event::Piece {
             request: 1,
@@ -192,6 +233,18 @@ fn event(name: &str) -> Event {
             request: 4,
             fault: Fault::new(FaultCode::Busy, ""),
         },
+        "embedded" => Event::Embedded(Box::new(Embedded {
+            request: 4,
+            tokens: 3,
+            rows: [1.0_f32, -0.5]
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect(),
+        })),
+        "published" => Event::Published {
+            request: 5,
+            tokens: 2,
+        },
         _ => panic!("no event is named {name}"),
     }
 }
@@ -210,7 +263,7 @@ where
 #[test]
 fn frames_are_what_the_specification_says() {
     let vectors = vectors(FRAMES);
-    assert_eq!(vectors.len(), 17, "none is lost in reading the file");
+    assert_eq!(vectors.len(), 21, "none is lost in reading the file");
     for ([side, name], bytes) in vectors {
         match side {
             "host" => agree(name, &order(name), &bytes, MAX_ORDER),
@@ -232,8 +285,8 @@ fn every_kind_of_message_has_a_vector() {
         kinds.dedup();
         kinds
     };
-    assert_eq!(kinds("host"), [0, 1, 2, 3]);
-    assert_eq!(kinds("worker"), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(kinds("host"), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(kinds("worker"), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 fn refusal<T: DeserializeOwned + Debug>(bytes: &[u8], bound: usize) -> &'static str {
@@ -260,7 +313,7 @@ fn refusal<T: DeserializeOwned + Debug>(bytes: &[u8], bound: usize) -> &'static 
 #[test]
 fn what_is_no_frame_is_refused() {
     let vectors = vectors(REFUSED);
-    assert_eq!(vectors.len(), 25, "none is lost in reading the file");
+    assert_eq!(vectors.len(), 30, "none is lost in reading the file");
     for ([side, name, error], bytes) in vectors {
         let refused = match side {
             "host" => refusal::<Order>(&bytes, MAX_ORDER),

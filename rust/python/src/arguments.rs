@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pyo3::{exceptions::PyOverflowError, prelude::*, types::PyString};
-use strongroom_protocol::{Isolation, Message, Prompt, Role};
+use strongroom_protocol::{Isolation, Message, Pooling, Priority, Prompt, Role, Task};
 
 use crate::errors::Error;
 
@@ -53,6 +53,30 @@ pub(crate) fn isolation(word: &str) -> Result<Isolation, Error> {
             "isolation",
             "is none of process, maximum and danger-none",
         )),
+    }
+}
+
+/// The word for a way of pooling, as the task of embedding; `model` is the model's own.
+pub(crate) fn pooling(word: &str) -> Result<Task, Error> {
+    let pooling = [Pooling::Mean, Pooling::Cls, Pooling::Last]
+        .into_iter()
+        .find(|pooling| pooling.as_str() == word);
+    if pooling.is_none() && word != "model" {
+        return Err(Error::setting(
+            "pooling",
+            "is none of model, mean, cls and last",
+        ));
+    }
+    Ok(Task::Embed { pooling })
+}
+
+/// The word for a priority.
+pub(crate) fn priority(word: &str) -> Result<Priority, Error> {
+    match word {
+        "low" => Ok(Priority::Low),
+        "normal" => Ok(Priority::Normal),
+        "high" => Ok(Priority::High),
+        _ => Err(Error::option("priority", "is none of low, normal and high")),
     }
 }
 

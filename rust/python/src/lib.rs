@@ -66,6 +66,6 @@ mod _core {
         signature::{Evidence, verify_file},
         signing::{generate_key, sign_file},
         store::{SealedHeader, export_sealed, reseal, seal_image, sealed_header, verify_sealed},
-        stream::{Began, Finished, Piece, Stream},
+        stream::{Began, Embedded, Finished, Piece, Published, Stream},
     };
 }

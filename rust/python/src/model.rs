@@ -4,7 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use pyo3::{prelude::*, types::PyString};
 use strongroom_host::Config;
-use strongroom_protocol::{Generate, LayerState, Ready, Report, Sampling};
+use strongroom_protocol::{
+    Embed, Generate, LayerState, PrefixCache, Publish, Ready, Report, Sampling, Task, Tenant,
+};
 
 use crate::{arguments, detach, errors::Error, image::Image, stream::Stream};
 
@@ -57,7 +59,7 @@ impl Drop for Model {
 impl Model {
     /// Starts a worker and waits until it is ready, or `proceed` returns false.
     #[staticmethod]
-    #[pyo3(signature = (image, *, directory, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, context_length, chat_template, proceed=None))]
+    #[pyo3(signature = (image, *, directory, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, max_concurrent, batch_tokens, threads, prefix_quota, prefix_tenants, prefix_idle, erase, embeddings, context_length, chat_template, proceed=None))]
     fn start(
         image: &Bound<'_, Image>,
         directory: PathBuf,
@@ -67,6 +69,14 @@ impl Model {
         load_timeout: f64,
         request_timeout: f64,
         concurrent_requests: &Bound<'_, PyAny>,
+        max_concurrent: &Bound<'_, PyAny>,
+        batch_tokens: &Bound<'_, PyAny>,
+        threads: Option<&Bound<'_, PyAny>>,
+        prefix_quota: &Bound<'_, PyAny>,
+        prefix_tenants: &Bound<'_, PyAny>,
+        prefix_idle: &Bound<'_, PyAny>,
+        erase: bool,
+        embeddings: Option<&str>,
         context_length: Option<&Bound<'_, PyAny>>,
         chat_template: Option<&Bound<'_, PyString>>,
         proceed: Option<Py<PyAny>>,
@@ -83,6 +93,18 @@ impl Model {
                 concurrent_requests,
                 refuse,
             )?,
+            max_concurrent: arguments::integer("max_concurrent", max_concurrent, refuse)?,
+            batch_tokens: arguments::integer("batch_tokens", batch_tokens, refuse)?,
+            threads: threads
+                .map(|value| arguments::integer("threads", value, refuse))
+                .transpose()?,
+            prefix_cache: PrefixCache {
+                quota: arguments::integer("prefix_cache", prefix_quota, refuse)?,
+                tenants: arguments::integer("prefix_cache", prefix_tenants, refuse)?,
+                idle_seconds: arguments::integer("prefix_cache", prefix_idle, refuse)?,
+            },
+            erase,
+            task: embeddings.map_or(Ok(Task::Generate), arguments::pooling)?,
             context_length: context_length
                 .map(|value| arguments::integer("context_length", value, refuse))
                 .transpose()?,
@@ -125,6 +147,18 @@ impl Model {
         Ok(self.ready()?.parameters)
     }
 
+    /// Sequences decoded at once.
+    #[getter]
+    fn max_concurrent(&self) -> Result<u32, Error> {
+        Ok(self.ready()?.max_concurrent)
+    }
+
+    /// Numbers of a vector; 0 of a model that answers.
+    #[getter]
+    fn dimensions(&self) -> Result<u32, Error> {
+        Ok(self.ready()?.dimensions)
+    }
+
     /// Compute threads.
     #[getter]
     fn threads(&self) -> Result<u32, Error> {
@@ -163,7 +197,7 @@ impl Model {
     }
 
     /// Asks for a continuation of text, or an answer to messages of (role, content, name).
-    #[pyo3(signature = (prompt, *, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, logit_bias, stop, max_tokens, timeout, piece_interval))]
+    #[pyo3(signature = (prompt, *, temperature, top_k, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty, seed, logit_bias, stop, max_tokens, timeout, piece_interval, tenant, priority))]
     fn generate(
         &self,
         py: Python<'_>,
@@ -181,6 +215,8 @@ impl Model {
         max_tokens: Option<&Bound<'_, PyAny>>,
         timeout: f64,
         piece_interval: Option<f64>,
+        tenant: Option<[u8; 32]>,
+        priority: &str,
     ) -> Result<Stream, Error> {
         let refuse = Error::option;
         let timeout = arguments::seconds("timeout", timeout, refuse)?;
@@ -222,8 +258,55 @@ impl Model {
             piece_interval_ms: piece_interval.map_or(u32::MAX, |time| {
                 u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
             }),
+            tenant: tenant.map(Tenant),
+            priority: arguments::priority(priority)?,
         };
         let stream = detach::run(py, || self.0.generate(order))?;
+        Ok(Stream::new(stream))
+    }
+
+    /// Asks for the vectors of some texts; the stream yields `Began`, then `Embedded`.
+    #[pyo3(signature = (texts, *, normalize, timeout, tenant, priority))]
+    fn embed(
+        &self,
+        py: Python<'_>,
+        texts: Vec<Bound<'_, PyString>>,
+        normalize: bool,
+        timeout: f64,
+        tenant: Option<[u8; 32]>,
+        priority: &str,
+    ) -> Result<Stream, Error> {
+        let timeout = arguments::seconds("timeout", timeout, Error::option)?;
+        let order = Embed {
+            request: 0,
+            texts: texts
+                .iter()
+                .map(|text| Ok(arguments::text("the text", text)?.into()))
+                .collect::<Result<_, Error>>()?,
+            normalize,
+            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+            tenant: tenant.map(Tenant),
+            priority: arguments::priority(priority)?,
+        };
+        let stream = detach::run(py, || self.0.embed(order))?;
+        Ok(Stream::new(stream))
+    }
+
+    /// Asks for a prefix that every tenant may begin with; the stream yields `Began`, then `Published`.
+    #[pyo3(signature = (prompt, *, timeout))]
+    fn publish(
+        &self,
+        py: Python<'_>,
+        prompt: &Bound<'_, PyAny>,
+        timeout: f64,
+    ) -> Result<Stream, Error> {
+        let timeout = arguments::seconds("timeout", timeout, Error::option)?;
+        let order = Publish {
+            request: 0,
+            prompt: arguments::prompt(prompt)?,
+            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+        };
+        let stream = detach::run(py, || self.0.publish(order))?;
         Ok(Stream::new(stream))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{os::fd::AsRawFd, sync::OnceLock};
 
-use pyo3::prelude::*;
+use pyo3::{prelude::*, types::PyByteArray};
 use strongroom_host::{HostError, Update};
 use strongroom_protocol::FinishReason;
 
@@ -12,6 +12,23 @@ use crate::{detach, errors::Error};
 #[pyclass(frozen, get_all, module = "strongroom._core")]
 pub(crate) struct Began {
     prompt_tokens: u32,
+    /// Of these, the first ones that were not read again.
+    cached_tokens: u32,
+}
+
+/// The vectors that were asked for.
+#[pyclass(frozen, get_all, module = "strongroom._core")]
+pub(crate) struct Embedded {
+    /// Of all texts.
+    tokens: u32,
+    /// One row per text, of numbers in IEEE 754 binary32, little-endian.
+    rows: Py<PyByteArray>,
+}
+
+/// A public prefix is there.
+#[pyclass(frozen, get_all, module = "strongroom._core")]
+pub(crate) struct Published {
+    tokens: u32,
 }
 
 /// Text, in whole characters.
@@ -38,59 +55,101 @@ pub(crate) enum Next {
     Began(Began),
     Piece(Piece),
     Finished(Finished),
+    Embedded(Embedded),
+    Published(Published),
 }
 
-/// The answer to one request. Dropped before its end, it cancels.
+/// What was asked of one request. Dropped before its end, it cancels.
 #[pyclass(frozen, module = "strongroom._core")]
 pub(crate) struct Stream {
     stream: strongroom_host::Stream,
     // The host yields it once; here it stays what comes next.
-    finished: OnceLock<Finished>,
+    last: OnceLock<Last>,
+}
+
+/// What ends a stream.
+enum Last {
+    Finished(Finished),
+    Embedded(u32, Py<PyByteArray>),
+    Published(u32),
+}
+
+impl Last {
+    fn again(&self, py: Python<'_>) -> Next {
+        match self {
+            Self::Finished(finished) => Next::Finished(finished.clone()),
+            Self::Embedded(tokens, rows) => Next::Embedded(Embedded {
+                tokens: *tokens,
+                rows: rows.clone_ref(py),
+            }),
+            Self::Published(tokens) => Next::Published(Published { tokens: *tokens }),
+        }
+    }
 }
 
 impl Stream {
     pub(crate) const fn new(stream: strongroom_host::Stream) -> Self {
         Self {
             stream,
-            finished: OnceLock::new(),
+            last: OnceLock::new(),
         }
     }
 
-    fn convert(&self, update: Option<Update>) -> Option<Next> {
-        Some(match update {
-            Some(Update::Began { prompt_tokens }) => Next::Began(Began { prompt_tokens }),
-            Some(Update::Piece { text, tokens }) => Next::Piece(Piece { text, tokens }),
-            Some(Update::Finished(finished)) => {
-                let finished = Finished {
-                    reason: match finished.reason {
-                        FinishReason::EndOfGeneration | FinishReason::StopString => "stop",
-                        FinishReason::Length => "length",
-                        FinishReason::Cancelled => "cancelled",
-                    },
-                    completion_tokens: finished.completion_tokens,
-                    queue_seconds: seconds(finished.queue_micros),
-                    prompt_seconds: seconds(finished.prompt_micros),
-                    decode_seconds: seconds(finished.decode_micros),
-                };
-                Next::Finished(self.finished.get_or_init(|| finished).clone())
+    fn convert(&self, py: Python<'_>, update: Option<Update>) -> Option<Next> {
+        let last = match update {
+            Some(Update::Began {
+                prompt_tokens,
+                cached_tokens,
+            }) => {
+                return Some(Next::Began(Began {
+                    prompt_tokens,
+                    cached_tokens,
+                }));
             }
-            None => Next::Finished(self.finished.get()?.clone()),
-        })
+            Some(Update::Piece { text, tokens }) => {
+                return Some(Next::Piece(Piece { text, tokens }));
+            }
+            Some(Update::Finished(finished)) => Last::Finished(Finished {
+                reason: match finished.reason {
+                    FinishReason::EndOfGeneration | FinishReason::StopString => "stop",
+                    FinishReason::Length => "length",
+                    FinishReason::Cancelled => "cancelled",
+                },
+                completion_tokens: finished.completion_tokens,
+                queue_seconds: seconds(finished.queue_micros),
+                prompt_seconds: seconds(finished.prompt_micros),
+                decode_seconds: seconds(finished.decode_micros),
+            }),
+            Some(Update::Embedded { tokens, rows }) => {
+                Last::Embedded(tokens, PyByteArray::new(py, &rows).unbind())
+            }
+            Some(Update::Published { tokens }) => Last::Published(tokens),
+            None => return self.last.get().map(|last| last.again(py)),
+        };
+        Some(self.last.get_or_init(|| last).again(py))
     }
 }
 
 #[pymethods]
 impl Stream {
-    /// Waits for what comes next: `Began`, pieces, `Finished`.
+    /// Waits for what comes next: `Began`, pieces, `Finished`; or `Embedded`, or `Published`.
     fn next(&self, py: Python<'_>) -> Result<Next, Error> {
-        detach::wait(py, |patience| -> Result<_, HostError> {
-            Ok(self.convert(self.stream.next(Some(patience))?))
-        })
+        loop {
+            let update = detach::wait(py, |patience| -> Result<_, HostError> {
+                Ok(match self.stream.next(Some(patience))? {
+                    None if self.last.get().is_none() => None,
+                    update => Some(update),
+                })
+            })?;
+            if let Some(next) = self.convert(py, update) {
+                return Ok(next);
+            }
+        }
     }
 
     /// What `next()` would return, or None where it would wait. Never blocks.
-    fn poll(&self) -> Result<Option<Next>, Error> {
-        Ok(self.convert(self.stream.poll()?))
+    fn poll(&self, py: Python<'_>) -> Result<Option<Next>, Error> {
+        Ok(self.convert(py, self.stream.poll()?))
     }
 
     /// A descriptor, the stream's own, that is readable when `poll()` has something.

@@ -9,11 +9,11 @@ use std::{
 };
 
 use strongroom_engine::{
-    Context, ContextOptions, EngineError, ImageFile, Model, Prompter, Scheduler, Threadpool,
-    backend,
+    Context, ContextOptions, Embedder, EmbeddingContext, EmbeddingOptions, EngineError, ImageFile,
+    Model, Prompter, Scheduler, SchedulerOptions, Threadpool, backend,
 };
 use strongroom_protocol::{
-    Event, Fault, FaultCode, Order, Ready, Report, Start, VERSION, descriptor,
+    Event, Fault, FaultCode, Order, Ready, Report, Start, Task, VERSION, descriptor,
 };
 use strongroom_sandbox as sandbox;
 
@@ -22,8 +22,15 @@ use crate::socket::{Events, Orders};
 /// What the serve loop works with.
 #[derive(Debug)]
 pub(crate) struct Service {
-    pub(crate) scheduler: Scheduler,
+    pub(crate) engine: Engine,
     pub(crate) orders: Receiver<(Instant, Order)>,
+}
+
+/// What the worker is for.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    Generate(Box<Scheduler>),
+    Embed(Box<Embedder>),
 }
 
 /// Takes the worker from its first order to `Ready`. The steps stand in the only order that works:
@@ -55,21 +62,17 @@ pub(crate) fn run(start: &Start, orders: Orders, events: &mut Events) -> Result<
     events.send(&[Event::Locked(loading.report().clone())]);
     let locked = began.elapsed();
 
-    let (scheduler, mut ready) = load(start, image, threadpool)?;
+    let (engine, mut ready) = load(start, image, threadpool)?;
     let serving = loading.seccomp_serve().map_err(sandboxed)?;
     ready.lock_micros = micros(locked);
     ready.load_micros = micros(began.elapsed().saturating_sub(locked));
     ready.report = serving.report().clone();
     events.send(&[Event::Ready(Box::new(ready))]);
-    Ok(Service { scheduler, orders })
+    Ok(Service { engine, orders })
 }
 
 /// Hands the image to llama.cpp: from here on hostile bytes are parsed.
-fn load(
-    start: &Start,
-    image: ImageFile,
-    threadpool: Threadpool,
-) -> Result<(Scheduler, Ready), Fault> {
+fn load(start: &Start, image: ImageFile, threadpool: Threadpool) -> Result<(Engine, Ready), Fault> {
     let size = image.length();
     if size >= start.limits.address_space {
         return Err(refused(EngineError::Context {
@@ -81,28 +84,67 @@ fn load(
     }
     let threadpool = Rc::new(threadpool);
     let model = Model::load(image).map_err(refused)?;
-    let options = ContextOptions {
-        length: start.context_length,
-    };
-    let context = Context::new(&model, &options, Rc::clone(&threadpool)).map_err(refused)?;
-    let vocabulary = model.vocabulary().map_err(refused)?;
-    let vocabulary_size = vocabulary.size();
-    let template = start.chat_template.as_deref().or(model.chat_template());
-    let prompter = Prompter::new(vocabulary, template, context.length());
-    let ready = Ready {
-        context_length: context.length(),
+    let limit = usize::try_from(start.concurrent_requests).unwrap_or(usize::MAX);
+    let mut ready = Ready {
+        context_length: 0,
         context_trained: model.context_trained(),
-        vocabulary_size,
+        vocabulary_size: model.vocabulary().map_err(refused)?.size(),
         parameters: model.parameters(),
-        chat: prompter.chat_refusal(),
+        chat: None,
         threads: threadpool.threads(),
+        max_concurrent: 1,
+        dimensions: 0,
         // Known when the last layer is in force.
         report: Report::default(),
         lock_micros: 0,
         load_micros: 0,
     };
-    let limit = usize::try_from(start.concurrent_requests).unwrap_or(usize::MAX);
-    Ok((Scheduler::new(context, prompter, limit), ready))
+    let engine = match start.task {
+        Task::Generate => {
+            let scheduler = scheduler(start, &model, threadpool, limit).map_err(refused)?;
+            ready.context_length = scheduler.context().length();
+            ready.max_concurrent = scheduler.context().slots();
+            ready.chat = scheduler.prompter().chat_refusal();
+            Engine::Generate(Box::new(scheduler))
+        }
+        Task::Embed { pooling } => {
+            let options = EmbeddingOptions {
+                length: start.context_length,
+                pooling,
+                batch_tokens: start.batch_tokens,
+            };
+            let context = EmbeddingContext::new(&model, options, threadpool, start.erase);
+            let context = context.map_err(refused)?;
+            ready.context_length = context.length();
+            ready.dimensions = u32::try_from(context.dimensions()).unwrap_or(0);
+            ready.chat = Some(EngineError::Task { task: "embed" }.fault());
+            let vocabulary = model.vocabulary().map_err(refused)?;
+            Engine::Embed(Box::new(Embedder::new(context, vocabulary, limit)))
+        }
+    };
+    Ok((engine, ready))
+}
+
+fn scheduler(
+    start: &Start,
+    model: &Model,
+    threadpool: Rc<Threadpool>,
+    limit: usize,
+) -> Result<Scheduler, EngineError> {
+    let options = ContextOptions {
+        length: start.context_length,
+        sequences: start.max_concurrent,
+        batch_tokens: start.batch_tokens,
+    };
+    let context = Context::new(model, &options, threadpool)?;
+    let template = start.chat_template.as_deref().or(model.chat_template());
+    let prompter = Prompter::new(model.vocabulary()?, template, context.length());
+    let options = SchedulerOptions {
+        limit,
+        prefix_cache: start.prefix_cache,
+        erase: start.erase,
+    };
+    Ok(Scheduler::new(context, prompter, options))
 }
 
 fn open_image() -> Result<ImageFile, Fault> {

@@ -1,12 +1,10 @@
 //! What comes out: deterministic where it should be, and steered by each option.
 
-use std::time::Instant;
-
 use strongroom_protocol::{FinishReason, Message, Prompt, Role, Sampling};
 use strongroom_specimen::{Vocabulary, tiny};
 
 use crate::rig::{
-    answer, finished, greedy, model, real_model, refusal, request, run, scheduler, text,
+    admit, answer, finished, greedy, model, real_model, refusal, request, run, scheduler, text,
 };
 
 #[test]
@@ -163,7 +161,7 @@ fn options_out_of_range_are_refused_by_name() {
     for (name, spoil) in spoils {
         let mut order = request(1, "hello", 4);
         spoil(&mut order.sampling);
-        scheduler.admit(order, Instant::now()).unwrap();
+        admit(&mut scheduler, order).unwrap();
         let events = run(&mut scheduler);
         assert_eq!(refusal(&events, 1), Some("option.out_of_range"), "{name}");
         assert!(format!("{events:?}").contains(name), "{name}: {events:?}");
@@ -185,7 +183,7 @@ fn a_conversation_is_answered_through_the_template() {
         content: "hello".into(),
         name: None,
     }]);
-    scheduler.admit(order, Instant::now()).unwrap();
+    admit(&mut scheduler, order).unwrap();
     let events = run(&mut scheduler);
     assert_eq!(finished(&events).completion_tokens, 6);
     assert!(!text(&events).is_empty());

@@ -30,6 +30,8 @@ fn every_code_is_an_errors_and_every_error_has_a_code() {
         EngineError::Deadline,
         EngineError::Decode { detail: text() },
         EngineError::TemplateMissing,
+        EngineError::Task { task: "embed" },
+        EngineError::Publish,
     ];
     errors.extend(
         [

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod batching;
 mod cache;
+mod embedding;
 mod errors;
 mod loading;
+mod prefixes;
 mod queue;
 mod rig;
 mod splitting;

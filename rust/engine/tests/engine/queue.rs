@@ -1,24 +1,18 @@
 //! First come, first served, and no more than the limit.
 
-use std::time::Instant;
-
 use strongroom_protocol::{Event, FinishReason};
 use strongroom_specimen::{Vocabulary, tiny};
 
-use crate::rig::{model, request, run, scheduler};
+use crate::rig::{admit, model, request, run, scheduler};
 
 #[test]
 fn requests_are_served_in_order_one_at_a_time() {
     let model = model(&tiny(Vocabulary::Spm));
     let mut scheduler = scheduler(&model, 256, 3);
     for id in [5, 3, 9] {
-        scheduler
-            .admit(request(id, "hello", 4), Instant::now())
-            .unwrap();
+        admit(&mut scheduler, request(id, "hello", 4)).unwrap();
     }
-    let error = scheduler
-        .admit(request(4, "hello", 4), Instant::now())
-        .unwrap_err();
+    let error = admit(&mut scheduler, request(4, "hello", 4)).unwrap_err();
     assert_eq!(error.code(), "request.busy");
     let order: Vec<(u64, bool)> = run(&mut scheduler)
         .iter()
@@ -35,9 +29,7 @@ fn requests_are_served_in_order_one_at_a_time() {
         .collect();
     assert_eq!(order, expected);
     // There is room again.
-    scheduler
-        .admit(request(4, "hello", 4), Instant::now())
-        .unwrap();
+    admit(&mut scheduler, request(4, "hello", 4)).unwrap();
     assert_eq!(run(&mut scheduler).len(), 6);
 }
 
@@ -45,12 +37,8 @@ fn requests_are_served_in_order_one_at_a_time() {
 fn a_waiting_request_can_be_cancelled_and_makes_room() {
     let model = model(&tiny(Vocabulary::Spm));
     let mut scheduler = scheduler(&model, 256, 2);
-    scheduler
-        .admit(request(1, "hello", 50), Instant::now())
-        .unwrap();
-    scheduler
-        .admit(request(2, "hello", 50), Instant::now())
-        .unwrap();
+    admit(&mut scheduler, request(1, "hello", 50)).unwrap();
+    admit(&mut scheduler, request(2, "hello", 50)).unwrap();
     let mut events = Vec::new();
     scheduler.step(&mut events);
     scheduler.cancel(2);
@@ -61,9 +49,7 @@ fn a_waiting_request_can_be_cancelled_and_makes_room() {
         Event::Finished(end) if end.request == 2 && end.reason == FinishReason::Cancelled
     )));
     assert!(scheduler.holds(1));
-    scheduler
-        .admit(request(3, "hello", 1), Instant::now())
-        .unwrap();
+    admit(&mut scheduler, request(3, "hello", 1)).unwrap();
 }
 
 #[test]
@@ -71,9 +57,7 @@ fn two_hundred_requests_opened_and_dropped_leave_nothing() {
     let model = model(&tiny(Vocabulary::Spm));
     let mut scheduler = scheduler(&model, 256, 200);
     for id in 0..200 {
-        scheduler
-            .admit(request(id, "hello", 50), Instant::now())
-            .unwrap();
+        admit(&mut scheduler, request(id, "hello", 50)).unwrap();
     }
     for id in 0..200 {
         scheduler.cancel(id);
@@ -81,5 +65,5 @@ fn two_hundred_requests_opened_and_dropped_leave_nothing() {
     let events = run(&mut scheduler);
     assert_eq!(events.len(), 200);
     assert!(scheduler.is_idle());
-    assert_eq!(scheduler.context().used(), 0);
+    assert_eq!(scheduler.context().used(0), 0);
 }

@@ -4,9 +4,10 @@ use std::{fs::File, io::Write, os::fd::OwnedFd, path::PathBuf, rc::Rc, time::Ins
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use strongroom_engine::{
-    Context, ContextOptions, EngineError, ImageFile, Model, Prompter, Scheduler, Threadpool,
+    Context, ContextOptions, EngineError, ImageFile, Model, Prompter, Scheduler, SchedulerOptions,
+    Threadpool, Work,
 };
-use strongroom_protocol::{Event, Finished, Generate, Prompt, Sampling};
+use strongroom_protocol::{Event, Finished, Generate, PrefixCache, Priority, Prompt, Sampling};
 
 pub(crate) fn image(bytes: &[u8]) -> ImageFile {
     let memfd = memfd_create("model", MemfdFlags::CLOEXEC).unwrap();
@@ -37,8 +38,19 @@ pub(crate) fn real_model() -> Option<Model> {
 }
 
 pub(crate) fn context(model: &Model, length: u32) -> Result<Context, EngineError> {
+    wide_context(model, length, 1)
+}
+
+/// With room for several sequences.
+pub(crate) fn wide_context(
+    model: &Model,
+    length: u32,
+    sequences: u32,
+) -> Result<Context, EngineError> {
     let options = ContextOptions {
         length: Some(length),
+        sequences,
+        batch_tokens: 64,
     };
     Context::new(model, &options, Rc::new(Threadpool::new(1).unwrap()))
 }
@@ -48,10 +60,32 @@ pub(crate) fn prompter(model: &Model, length: u32) -> Prompter {
 }
 
 pub(crate) fn scheduler(model: &Model, length: u32, limit: usize) -> Scheduler {
-    Scheduler::new(
-        context(model, length).unwrap(),
-        prompter(model, length),
+    wide_scheduler(model, length, 1, options(limit))
+}
+
+/// Nothing is kept, everything is erased.
+pub(crate) fn options(limit: usize) -> SchedulerOptions {
+    SchedulerOptions {
         limit,
+        prefix_cache: PrefixCache {
+            quota: 0,
+            tenants: 0,
+            idle_seconds: 0,
+        },
+        erase: true,
+    }
+}
+
+pub(crate) fn wide_scheduler(
+    model: &Model,
+    length: u32,
+    sequences: u32,
+    options: SchedulerOptions,
+) -> Scheduler {
+    Scheduler::new(
+        wide_context(model, length, sequences).unwrap(),
+        prompter(model, length),
+        options,
     )
 }
 
@@ -78,7 +112,13 @@ pub(crate) fn request(id: u64, text: &str, max_tokens: u32) -> Generate {
         stop: Vec::new(),
         timeout_ms: 600_000,
         piece_interval_ms: 0,
+        tenant: None,
+        priority: Priority::Normal,
     }
+}
+
+pub(crate) fn admit(scheduler: &mut Scheduler, order: Generate) -> Result<(), EngineError> {
+    scheduler.admit(Work::Generate(Box::new(order)), Instant::now())
 }
 
 /// Steps until nothing is left to do.
@@ -92,7 +132,7 @@ pub(crate) fn run(scheduler: &mut Scheduler) -> Vec<Event> {
 
 /// Admits one request and runs it to its end.
 pub(crate) fn answer(scheduler: &mut Scheduler, order: Generate) -> (String, Finished) {
-    scheduler.admit(order, Instant::now()).unwrap();
+    admit(scheduler, order).unwrap();
     let events = run(scheduler);
     let finished = finished(&events);
     (text(&events), finished)
@@ -124,4 +164,26 @@ pub(crate) fn refusal(events: &[Event], request: u64) -> Option<&'static str> {
         Event::Refused { request: id, fault } if *id == request => Some(fault.code.as_str()),
         _ => None,
     })
+}
+
+/// What was said to one request.
+pub(crate) fn text_of(events: &[Event], id: u64) -> String {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Piece { request, text, .. } if *request == id => Some(text.0.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// How one request ended.
+pub(crate) fn finished_of(events: &[Event], id: u64) -> Finished {
+    events
+        .iter()
+        .find_map(|event| match event {
+            Event::Finished(finished) if finished.request == id => Some((**finished).clone()),
+            _ => None,
+        })
+        .unwrap_or_else(|| panic!("no end of {id} in {events:?}"))
 }

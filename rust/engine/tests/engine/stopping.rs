@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use strongroom_engine::Work;
 use strongroom_protocol::{Event, FinishReason};
 use strongroom_specimen::{Vocabulary, tiny};
 
-use crate::rig::{answer, finished, model, refusal, request, run, scheduler, text};
+use crate::rig::{admit, answer, finished, model, refusal, request, run, scheduler, text};
 
 #[test]
 fn a_stop_string_across_tokens_ends_the_answer_before_it() {
@@ -49,12 +50,10 @@ fn stop_strings_and_max_tokens_have_bounds() {
     ] {
         let mut order = request(1, "hello", 4);
         order.stop = stop;
-        let error = scheduler.admit(order, Instant::now()).unwrap_err();
+        let error = admit(&mut scheduler, order).unwrap_err();
         assert_eq!(error.code(), "option.out_of_range");
     }
-    let error = scheduler
-        .admit(request(1, "hello", 0), Instant::now())
-        .unwrap_err();
+    let error = admit(&mut scheduler, request(1, "hello", 0)).unwrap_err();
     assert!(error.to_string().contains("max_tokens"), "{error}");
     assert!(scheduler.is_idle());
 }
@@ -65,14 +64,12 @@ fn a_cancel_takes_effect_with_the_next_step() {
     let mut scheduler = scheduler(&model, 2048, 4);
     // While the prompt is read: it takes several chunks.
     let long = "hello the sky is blue ".repeat(150);
-    scheduler
-        .admit(request(1, &long, 100), Instant::now())
-        .unwrap();
+    admit(&mut scheduler, request(1, &long, 100)).unwrap();
     let mut events = Vec::new();
     scheduler.step(&mut events);
     assert!(matches!(events[..], [Event::Began { prompt_tokens, .. }] if prompt_tokens > 512));
     scheduler.step(&mut events);
-    assert!(scheduler.context().used() > 0);
+    assert!(scheduler.context().used(0) > 0);
     scheduler.cancel(1);
     events.clear();
     scheduler.step(&mut events);
@@ -82,9 +79,7 @@ fn a_cancel_takes_effect_with_the_next_step() {
     assert_eq!(run(&mut scheduler), []);
 
     // While it answers.
-    scheduler
-        .admit(request(2, "hello", 100), Instant::now())
-        .unwrap();
+    admit(&mut scheduler, request(2, "hello", 100)).unwrap();
     events.clear();
     for _ in 0..=10 {
         scheduler.step(&mut events);
@@ -118,8 +113,12 @@ fn a_deadline_takes_effect_with_the_next_step() {
     let Some(past) = Instant::now().checked_sub(Duration::from_millis(5)) else {
         return;
     };
-    scheduler.admit(active, past).unwrap();
-    scheduler.admit(late, past).unwrap();
+    scheduler
+        .admit(Work::Generate(Box::new(active)), past)
+        .unwrap();
+    scheduler
+        .admit(Work::Generate(Box::new(late)), past)
+        .unwrap();
     let mut events = Vec::new();
     scheduler.step(&mut events);
     assert_eq!(refusal(&events, 2), Some("request.deadline"));
@@ -131,7 +130,7 @@ fn a_deadline_takes_effect_with_the_next_step() {
     // While it decodes: 50 ms are over before a million steps are.
     let mut order = request(3, "hello", 240);
     order.timeout_ms = 50;
-    scheduler.admit(order, Instant::now()).unwrap();
+    admit(&mut scheduler, order).unwrap();
     events.clear();
     scheduler.step(&mut events);
     assert!(matches!(events[0], Event::Began { .. }));
@@ -149,7 +148,7 @@ fn the_context_bounds_the_answer() {
     let mut scheduler = scheduler(&model, 256, 4);
     let mut order = request(1, "hello", 1);
     order.max_tokens = None;
-    scheduler.admit(order, Instant::now()).unwrap();
+    admit(&mut scheduler, order).unwrap();
     let events = run(&mut scheduler);
     let Event::Began { prompt_tokens, .. } = events[0] else {
         panic!("{events:?}")
@@ -175,7 +174,7 @@ fn between_two_pieces_lies_the_interval() {
     let mut asked = |interval| {
         let mut order = request(1, "hello", 32);
         order.piece_interval_ms = interval;
-        scheduler.admit(order, Instant::now()).unwrap();
+        admit(&mut scheduler, order).unwrap();
         let events = run(&mut scheduler);
         (pieces(&events), finished(&events).completion_tokens)
     };
@@ -197,7 +196,7 @@ fn text_that_is_held_comes_before_a_deadline_s_refusal() {
     order.sampling.logit_bias = vec![(x, 100.0)];
     order.piece_interval_ms = 3_600_000;
     order.timeout_ms = 20;
-    scheduler.admit(order, Instant::now()).unwrap();
+    admit(&mut scheduler, order).unwrap();
     let mut events = Vec::new();
     // The prompt, then a few tokens, then the deadline, whatever they took.
     for _ in 0..6 {
@@ -219,7 +218,7 @@ fn much_text_comes_before_its_time() {
     let mut order = request(1, "hello", 1_500);
     order.sampling.logit_bias = vec![(x, 100.0)];
     order.piece_interval_ms = u32::MAX;
-    scheduler.admit(order, Instant::now()).unwrap();
+    admit(&mut scheduler, order).unwrap();
     let (pieces, text) = pieces(&run(&mut scheduler));
     assert_eq!(text.len(), 1_500);
     assert_eq!(pieces, [1, 1 << 10, 1_500 - 1 - (1 << 10)]);

@@ -15,11 +15,12 @@ use rustix::process::{
     PidfdFlags, PidfdGetfdFlags, Signal, getpid, kill_process, pidfd_getfd, pidfd_open,
 };
 use strongroom_protocol::{
-    Decoder, Event, Fault, FaultCode, FinishReason, Finished, Generate, Isolation, Layer,
-    LayerName, LayerState, MAX_EVENT, MAX_ORDER, Order, Prompt, Ready, Report, Start, descriptor,
-    frame,
+    Decoder, Embed, Embedded, Event, Fault, FaultCode, FinishReason, Finished, Generate, Isolation,
+    Layer, LayerName, LayerState, MAX_EVENT, MAX_ORDER, Order, Prompt, Publish, Ready, Report,
+    Start, Task, descriptor, frame,
 };
 
+const DIMENSIONS: u32 = 4;
 const CONTEXT: u32 = 256;
 const VOCABULARY: u32 = 300;
 
@@ -94,7 +95,18 @@ impl Fake {
             "exit-loading" => exit(rest.parse().unwrap()),
             _ => {}
         }
-        self.send(&ready(report));
+        let mut event = ready(report);
+        if let Event::Ready(ready) = &mut event {
+            match word {
+                "wide" => ready.max_concurrent = start.max_concurrent + 1,
+                // No vectors where they are asked for, or the other way round.
+                "flat" => {}
+                "vectors" => ready.dimensions = DIMENSIONS,
+                _ if matches!(start.task, Task::Embed { .. }) => ready.dimensions = DIMENSIONS,
+                _ => {}
+            }
+        }
+        self.send(&event);
         if word == "exit-ready" {
             exit(rest.parse().unwrap());
         }
@@ -116,12 +128,56 @@ impl Fake {
                 }
             }
             Order::Generate(order) => self.queue.push_back(*order),
+            Order::Embed(order) => self.embed(&order),
+            Order::Publish(order) => self.publish(&order),
         }
         while self.active.is_none()
             && let Some(order) = self.queue.pop_front()
         {
             self.generate(&order);
         }
+    }
+
+    /// Vectors of ones, unless the first text asks for something else.
+    fn embed(&mut self, order: &Embed) {
+        let request = order.request;
+        let mut numbers = vec![1.0_f32; order.texts.len() * DIMENSIONS as usize];
+        match order.texts[0].0.as_str() {
+            "short" => numbers.truncate(1),
+            "nan" => numbers[1] = f32::NAN,
+            "unbegun" => {}
+            "answer" => return self.send(&finished(request, FinishReason::Length, 0)),
+            "die" => die("KILL"),
+            _ => self.send(&began(request)),
+        }
+        if ["short", "nan"].contains(&order.texts[0].0.as_str()) {
+            self.send(&began(request));
+        }
+        let mut rows: Vec<u8> = numbers
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
+        if order.texts[0].0 == "torn" {
+            rows.pop();
+        }
+        self.send(&Event::Embedded(Box::new(Embedded {
+            request,
+            tokens: 3,
+            rows,
+        })));
+    }
+
+    fn publish(&mut self, order: &Publish) {
+        let request = order.request;
+        let word = match &order.prompt {
+            Prompt::Text(text) => text.0.as_str(),
+            Prompt::Chat(_) => "",
+        };
+        if word != "unbegun" {
+            self.send(&began(request));
+        }
+        let tokens = if word == "over" { CONTEXT + 1 } else { 3 };
+        self.send(&Event::Published { request, tokens });
     }
 
     fn tokenize(&mut self, request: u64, text: &str) {
@@ -158,10 +214,30 @@ impl Fake {
             "finish-unbegun" => {
                 return self.send(&finished(request, FinishReason::Length, 0));
             }
+            "cached-over" => {
+                return self.send(&Event::Began {
+                    request,
+                    prompt_tokens: 3,
+                    cached_tokens: 3,
+                });
+            }
+            "vectors" => {
+                self.send(&began(request));
+                return self.send(&Event::Embedded(Box::new(Embedded {
+                    request,
+                    tokens: 0,
+                    rows: Vec::new(),
+                })));
+            }
+            "published" => {
+                self.send(&began(request));
+                return self.send(&Event::Published { request, tokens: 1 });
+            }
             "long-prompt" => {
                 return self.send(&Event::Began {
                     request,
                     prompt_tokens: CONTEXT + 1,
+                    cached_tokens: 0,
                 });
             }
             // Before it begins, unless the file says that this is the second time.
@@ -306,6 +382,7 @@ const fn began(request: u64) -> Event {
     Event::Began {
         request,
         prompt_tokens: 3,
+        cached_tokens: 0,
     }
 }
 
@@ -336,6 +413,8 @@ fn ready(report: Report) -> Event {
         parameters: 1,
         chat: None,
         threads: 1,
+        max_concurrent: 1,
+        dimensions: 0,
         report,
         lock_micros: 1,
         load_micros: 1,

@@ -95,6 +95,8 @@ pub fn prompt(text: &str) -> Generate {
         stop: Vec::new(),
         timeout_ms: 60_000,
         piece_interval_ms: 0,
+        tenant: None,
+        priority: strongroom_protocol::Priority::Normal,
     }
 }
 
@@ -111,12 +113,15 @@ pub fn collect(stream: &Stream) -> Result<Answer, HostError> {
     let mut answer = Answer::default();
     while let Some(update) = stream.next(None)? {
         match update {
-            Update::Began { prompt_tokens } => answer.prompt_tokens = prompt_tokens,
+            Update::Began { prompt_tokens, .. } => answer.prompt_tokens = prompt_tokens,
             Update::Piece { text, tokens } => {
                 answer.text += &text;
                 answer.tokens += tokens;
             }
             Update::Finished(finished) => answer.finished = Some(*finished),
+            Update::Embedded { .. } | Update::Published { .. } => {
+                panic!("no answer")
+            }
         }
     }
     Ok(answer)

@@ -1,7 +1,8 @@
 //! From `Start` to the end of the process.
 
 use strongroom_protocol::{
-    Event, ExitCode, FinishReason, Isolation, LayerName, LayerState, MAX_ORDER, Order,
+    Embed, Event, ExitCode, FaultCode, FinishReason, Isolation, LayerName, LayerState, MAX_ORDER,
+    Order, Pooling, PrefixCache, Priority, Task, Tenant,
 };
 use strongroom_specimen::{Vocabulary, tiny};
 
@@ -22,7 +23,7 @@ fn answers_from_inside_the_sandbox() {
         worker.send(&generate(7, "hello world", 5));
         let events = worker.until_done(7);
         assert!(
-            matches!(events[0], Event::Began { request: 7, prompt_tokens } if prompt_tokens > 0)
+            matches!(events[0], Event::Began { request: 7, prompt_tokens, .. } if prompt_tokens > 0)
         );
         let Some(Event::Finished(finished)) = events.last() else {
             panic!("{events:?}")
@@ -229,4 +230,90 @@ fn a_host_of_another_version_is_told_so() {
         matches!(worker.next(), Event::Failed(fault) if fault.code.as_str() == "worker.protocol")
     );
     assert_eq!(worker.exit_code(), ExitCode::Failed as i32);
+}
+
+#[test]
+fn a_worker_that_embeds_does_so_inside_and_refuses_to_answer() {
+    let mut embedding = start();
+    embedding.task = Task::Embed {
+        pooling: Some(Pooling::Mean),
+    };
+    let (mut worker, ready) = Worker::ready(&tiny(Vocabulary::Bpe), embedding);
+    assert_eq!(ready.dimensions, 64);
+    let embed = |request| {
+        Order::Embed(Box::new(Embed {
+            request,
+            texts: vec!["hello".into(), "the sky is blue".into()],
+            normalize: true,
+            timeout_ms: 60_000,
+            tenant: None,
+            priority: Priority::Normal,
+        }))
+    };
+    worker.send(&embed(1));
+    let events = worker.until_done(1);
+    let Some(Event::Embedded(embedded)) = events.last() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(embedded.rows.len(), 2 * 64 * 4);
+    worker.send(&generate(2, "hello", 4));
+    let refused = |events: Vec<Event>| match events.last() {
+        Some(Event::Refused { fault, .. }) => fault.code,
+        last => panic!("{last:?}"),
+    };
+    assert_eq!(refused(worker.until_done(2)), FaultCode::Task);
+
+    let (mut worker, ready) = Worker::ready(&tiny(Vocabulary::Bpe), start());
+    assert_eq!(ready.dimensions, 0);
+    worker.send(&embed(3));
+    assert_eq!(refused(worker.until_done(3)), FaultCode::Task);
+}
+
+#[test]
+fn many_requests_at_once_are_answered_inside_and_a_tenants_prefix_is_kept() {
+    let mut many = start();
+    many.concurrent_requests = 32;
+    many.prefix_cache = PrefixCache {
+        quota: 16 << 20,
+        tenants: 4,
+        idle_seconds: 1,
+    };
+    let (mut worker, ready) = Worker::ready(&tiny(Vocabulary::Bpe), many);
+    assert_eq!(ready.max_concurrent, 4);
+    let prompt =
+        "the sky is blue and it is hello of the model to the light because it is the answer";
+    let of = |request, number| {
+        let Order::Generate(mut order) = generate(request, prompt, 8) else {
+            panic!()
+        };
+        order.tenant = Some(Tenant([number; 32]));
+        Order::Generate(order)
+    };
+    for request in 1..=32 {
+        worker.send(&of(request, 1));
+    }
+    let mut ended = 0;
+    while ended < 32 {
+        if let Event::Finished(finished) = worker.next() {
+            assert_eq!(finished.completion_tokens, 8);
+            ended += 1;
+        }
+    }
+    let cached = |events: Vec<Event>| match events[0] {
+        Event::Began {
+            cached_tokens,
+            prompt_tokens,
+            ..
+        } => (cached_tokens, prompt_tokens),
+        _ => panic!("{events:?}"),
+    };
+    worker.send(&of(40, 1));
+    let (hit, prompt) = cached(worker.until_done(40));
+    assert_eq!(hit, prompt - 1);
+    worker.send(&of(41, 2));
+    assert_eq!(cached(worker.until_done(41)).0, 0);
+    // Both are wiped when they have been idle for a second.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    worker.send(&of(42, 1));
+    assert_eq!(cached(worker.until_done(42)).0, 0);
 }

@@ -15,8 +15,8 @@ use std::{
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::fs::{MemfdFlags, SealFlags};
 use strongroom_protocol::{
-    Decoder, Event, FrameError, Generate, Isolation, Limits, MAX_EVENT, MAX_ORDER, Order, Prompt,
-    Ready, Sampling, Start, VERSION, descriptor, frame,
+    Decoder, Event, FrameError, Generate, Isolation, Limits, MAX_EVENT, MAX_ORDER, Order,
+    PrefixCache, Priority, Prompt, Ready, Sampling, Start, Task, VERSION, descriptor, frame,
 };
 
 /// How long a test waits for a frame or an end before it fails.
@@ -118,6 +118,7 @@ impl Worker {
             let event = self.next();
             let done = match &event {
                 Event::Finished(finished) => finished.request == request,
+                Event::Embedded(embedded) => embedded.request == request,
                 Event::Refused { request: id, .. } | Event::Tokens { request: id, .. } => {
                     *id == request
                 }
@@ -196,9 +197,18 @@ pub(crate) fn start() -> Start {
             threads: 1,
             load_cpu_seconds: 60,
         },
+        task: Task::Generate,
         context_length: None,
         chat_template: None,
         concurrent_requests: 4,
+        max_concurrent: 4,
+        batch_tokens: 64,
+        prefix_cache: PrefixCache {
+            quota: 0,
+            tenants: 0,
+            idle_seconds: 0,
+        },
+        erase: true,
     }
 }
 
@@ -236,5 +246,7 @@ pub(crate) fn generate(request: u64, text: &str, max_tokens: u32) -> Order {
         stop: Vec::new(),
         timeout_ms: 60_000,
         piece_interval_ms: 0,
+        tenant: None,
+        priority: Priority::Normal,
     }))
 }

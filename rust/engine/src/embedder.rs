@@ -1,0 +1,353 @@
+//! Requests for vectors, computed together.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use strongroom_protocol::{Embed, Embedded, Event, MAX_EMBED_TEXTS, MAX_TEXT, Priority};
+
+use crate::{
+    EngineError, Token, Vocabulary,
+    embedding::{EmbeddingContext, TEXTS},
+    sequence::{cancelled, refuse},
+};
+
+/// Requests for vectors. Each step computes some texts of some requests, those of one request after
+/// those of another, so that a large one holds no small one up.
+#[derive(Debug)]
+pub struct Embedder {
+    context: EmbeddingContext,
+    vocabulary: Vocabulary,
+    limit: usize,
+    waiting: Vec<Waiting>,
+    /// The next one to be computed comes first.
+    live: VecDeque<Live>,
+    cancelled: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    order: Embed,
+    arrived: Instant,
+    deadline: Option<Instant>,
+}
+
+/// A request whose texts were accepted.
+#[derive(Debug)]
+struct Live {
+    request: u64,
+    priority: Priority,
+    arrived: Instant,
+    deadline: Option<Instant>,
+    normalize: bool,
+    /// Those that are computed are empty.
+    texts: Vec<Vec<Token>>,
+    next: usize,
+    tokens: u32,
+    rows: Vec<u8>,
+}
+
+impl Embedder {
+    /// Holds at most `limit` requests.
+    pub fn new(context: EmbeddingContext, vocabulary: Vocabulary, limit: usize) -> Self {
+        Self {
+            context,
+            vocabulary,
+            limit: limit.max(1),
+            waiting: Vec::new(),
+            live: VecDeque::new(),
+            cancelled: Vec::new(),
+        }
+    }
+
+    /// The computation.
+    pub fn context(&self) -> &EmbeddingContext {
+        &self.context
+    }
+
+    /// The vocabulary.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// Whether there is nothing to step.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.live.is_empty()
+    }
+
+    /// Whether `request` waits or is being computed.
+    pub fn holds(&self, request: u64) -> bool {
+        let waits = |waiting: &Waiting| waiting.order.request == request;
+        self.waiting.iter().any(waits) || self.live.iter().any(|live| live.request == request)
+    }
+
+    /// Takes a request that arrived at `arrived`, when its time began to run.
+    ///
+    /// # Errors
+    /// [`EngineError::Busy`] if the queue is full, [`EngineError::Option`] if there are no texts, or too
+    /// many; [`EngineError::TextTooLong`].
+    pub fn admit(&mut self, order: Embed, arrived: Instant) -> Result<(), EngineError> {
+        if self.waiting.len() + self.live.len() >= self.limit {
+            return Err(EngineError::Busy { limit: self.limit });
+        }
+        if !(1..=MAX_EMBED_TEXTS).contains(&order.texts.len()) {
+            return Err(EngineError::Option {
+                name: "texts",
+                range: format!("1 to {MAX_EMBED_TEXTS} of one request"),
+            });
+        }
+        let bytes = order.texts.iter().map(|text| text.0.len()).sum();
+        if bytes > MAX_TEXT {
+            return Err(EngineError::TextTooLong {
+                bytes,
+                bound: MAX_TEXT,
+            });
+        }
+        let deadline = arrived.checked_add(Duration::from_millis(order.timeout_ms));
+        self.waiting.push(Waiting {
+            order,
+            arrived,
+            deadline,
+        });
+        Ok(())
+    }
+
+    /// Stops `request` with the next step; an unknown one is ignored.
+    pub fn cancel(&mut self, request: u64) {
+        if self.holds(request) {
+            self.cancelled.push(request);
+        }
+    }
+
+    /// Does the next piece of work and appends what the host has to know to `events`.
+    pub fn step(&mut self, events: &mut Vec<Event>) {
+        self.drop_cancelled(events);
+        self.drop_late(events);
+        if self.begin_all(events) {
+            // The host hears who began before anything is computed.
+            return;
+        }
+        self.compute(events);
+    }
+
+    fn drop_cancelled(&mut self, events: &mut Vec<Event>) {
+        let requests = std::mem::take(&mut self.cancelled);
+        let waiting = self
+            .waiting
+            .extract_if(.., |waiting| requests.contains(&waiting.order.request));
+        for waiting in waiting {
+            cancelled(waiting.order.request, waiting.arrived, events);
+        }
+        self.live.retain(|live| {
+            let stop = requests.contains(&live.request);
+            if stop {
+                cancelled(live.request, live.arrived, events);
+            }
+            !stop
+        });
+    }
+
+    fn drop_late(&mut self, events: &mut Vec<Event>) {
+        let now = Instant::now();
+        let late = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
+        let waiting = self
+            .waiting
+            .extract_if(.., |waiting| late(waiting.deadline));
+        for waiting in waiting {
+            refuse(waiting.order.request, &EngineError::Deadline, events);
+        }
+        self.live.retain(|live| {
+            let drop = late(live.deadline);
+            if drop {
+                refuse(live.request, &EngineError::Deadline, events);
+            }
+            !drop
+        });
+    }
+
+    fn begin_all(&mut self, events: &mut Vec<Event>) -> bool {
+        if self.waiting.is_empty() {
+            return false;
+        }
+        for waiting in std::mem::take(&mut self.waiting) {
+            let request = waiting.order.request;
+            match self.begin(waiting) {
+                Ok(live) => {
+                    events.push(Event::Began {
+                        request,
+                        prompt_tokens: live.tokens,
+                        cached_tokens: 0,
+                    });
+                    self.live.push_back(live);
+                }
+                Err(error) => refuse(request, &error, events),
+            }
+        }
+        // Stable: of one priority the first comes first.
+        self.live
+            .make_contiguous()
+            .sort_by_key(|live| std::cmp::Reverse(live.priority));
+        true
+    }
+
+    fn begin(&self, waiting: Waiting) -> Result<Live, EngineError> {
+        let order = waiting.order;
+        let length = self.context.length();
+        let texts = order
+            .texts
+            .iter()
+            .map(|text| {
+                let tokens = self.vocabulary.tokenize(&text.0)?;
+                if text.0.is_empty() || tokens.is_empty() {
+                    return Err(EngineError::PromptEmpty);
+                }
+                if tokens.len() > length as usize {
+                    return Err(EngineError::PromptTooLong {
+                        size: format!("{} tokens", tokens.len()),
+                        context: length,
+                    });
+                }
+                Ok(tokens)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let tokens = texts.iter().map(Vec::len).sum::<usize>();
+        let size = texts.len() * self.context.dimensions() * size_of::<f32>();
+        Ok(Live {
+            request: order.request,
+            priority: order.priority,
+            arrived: waiting.arrived,
+            deadline: waiting.deadline,
+            normalize: order.normalize,
+            texts,
+            next: 0,
+            tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
+            rows: Vec::with_capacity(size),
+        })
+    }
+
+    /// Computes as many texts as fit, in the order of the requests; a request of which texts are left
+    /// then goes behind those of its priority.
+    fn compute(&mut self, events: &mut Vec<Event>) {
+        let most = self.context.batch_tokens() as usize;
+        let mut texts = Vec::new();
+        let mut counts = Vec::new();
+        let mut tokens = 0;
+        'requests: for live in &mut self.live {
+            let first = live.next;
+            while let Some(text) = live.texts.get_mut(live.next) {
+                if texts.len() == TEXTS as usize || tokens + text.len() > most {
+                    counts.push(live.next - first);
+                    break 'requests;
+                }
+                tokens += text.len();
+                texts.push(std::mem::take(text));
+                live.next += 1;
+            }
+            counts.push(live.next - first);
+        }
+        let mut rows: Vec<Vec<u8>> = Vec::with_capacity(texts.len());
+        let normalize: Vec<bool> = self
+            .live
+            .iter()
+            .zip(&counts)
+            .flat_map(|(live, &count)| std::iter::repeat_n(live.normalize, count))
+            .collect();
+        let computed = self.context.embed(&texts, &mut |place, vector| {
+            rows.push(row(vector, normalize[place]));
+        });
+        match computed {
+            Ok(()) => {
+                let mut rows = rows.into_iter();
+                for (live, &count) in self.live.iter_mut().zip(&counts) {
+                    live.rows.extend(rows.by_ref().take(count).flatten());
+                }
+            }
+            Err(error) => self.fail_one_by_one(&texts, &counts, &error, events),
+        }
+        self.hand_over(events);
+    }
+
+    /// Whose fault it is shows when each request is computed alone.
+    fn fail_one_by_one(
+        &mut self,
+        texts: &[Vec<Token>],
+        counts: &[usize],
+        error: &EngineError,
+        events: &mut Vec<Event>,
+    ) {
+        let alone = counts.iter().filter(|&&count| count > 0).count() == 1;
+        let mut first = 0;
+        let mut failed = Vec::new();
+        for (live, &count) in self.live.iter_mut().zip(counts) {
+            let mine = &texts[first..first + count];
+            first += count;
+            if count == 0 {
+                continue;
+            }
+            let computed = if alone {
+                Err(EngineError::Decode {
+                    detail: error.to_string(),
+                })
+            } else {
+                self.context.embed(mine, &mut |_, vector| {
+                    live.rows.extend(row(vector, live.normalize));
+                })
+            };
+            if let Err(error) = computed {
+                refuse(live.request, &error, events);
+                failed.push(live.request);
+            }
+        }
+        self.live.retain(|live| !failed.contains(&live.request));
+    }
+
+    /// Ends the requests whose texts are all computed.
+    fn hand_over(&mut self, events: &mut Vec<Event>) {
+        let mut left = VecDeque::with_capacity(self.live.len());
+        for live in self.live.drain(..) {
+            if live.next < live.texts.len() {
+                left.push_back(live);
+                continue;
+            }
+            events.push(Event::Embedded(Box::new(Embedded {
+                request: live.request,
+                tokens: live.tokens,
+                rows: live.rows,
+            })));
+        }
+        // Who had a turn goes behind the others of the same priority.
+        if left.front().is_some_and(|live| live.next > 0)
+            && let Some(first) = left.pop_front()
+        {
+            let behind = left
+                .iter()
+                .position(|live| live.priority < first.priority)
+                .unwrap_or(left.len());
+            left.insert(behind, first);
+        }
+        self.live = left;
+    }
+}
+
+/// A vector as it travels, of length 1 where that is asked for and it has a length.
+fn row(vector: &[f32], normalize: bool) -> Vec<u8> {
+    let length = vector
+        .iter()
+        .map(|&number| f64::from(number) * f64::from(number))
+        .sum::<f64>()
+        .sqrt();
+    let scale = if normalize && length > 0.0 {
+        1.0 / length
+    } else {
+        1.0
+    };
+    vector
+        .iter()
+        .flat_map(|&number| {
+            #[allow(clippy::cast_possible_truncation)] // what a binary32 can hold of it
+            let number = (f64::from(number) * scale) as f32;
+            number.to_le_bytes()
+        })
+        .collect()
+}

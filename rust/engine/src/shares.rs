@@ -1,0 +1,177 @@
+//! How the tokens of a step are shared between tenants.
+
+use std::collections::BTreeMap;
+
+use strongroom_protocol::Tenant;
+
+/// Who shares: a tenant, or all requests without one together.
+pub(crate) type Sharer = Option<Tenant>;
+
+/// Tokens of prompts that a step takes at least while answers are being decoded.
+pub(crate) const LEAST: usize = 8;
+
+/// What a tenant that comes is ahead of the one who was served least, in tokens: a short prompt is
+/// read at once beside a long one.
+const AHEAD: u64 = 64;
+
+/// Where counting begins, so that one can be ahead of it.
+const START: u64 = 1 << 20;
+
+/// Tokens of prompts that were read for each sharer that has requests.
+#[derive(Debug, Default)]
+pub(crate) struct Shares {
+    served: BTreeMap<Sharer, u64>,
+}
+
+/// A prompt that has yet to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demand {
+    pub(crate) sharer: Sharer,
+    /// Tokens that are unread.
+    pub(crate) pending: usize,
+}
+
+impl Shares {
+    /// A sharer has requests from now on.
+    pub(crate) fn enter(&mut self, sharer: Sharer) {
+        let least = self.served.values().min().copied().unwrap_or(START);
+        self.served
+            .entry(sharer)
+            .or_insert(least.saturating_sub(AHEAD));
+    }
+
+    /// Only these have requests.
+    pub(crate) fn retain(&mut self, has_requests: impl Fn(&Sharer) -> bool) {
+        self.served.retain(|sharer, _| has_requests(sharer));
+    }
+
+    /// Says how many tokens of each demand the next step takes, at most `budget` together. The demands of
+    /// one sharer are met in their order. Half of the budget is shared equally, so that nobody starves;
+    /// the other half goes to whoever was served least.
+    pub(crate) fn plan(&mut self, demands: &[Demand], budget: usize) -> Vec<usize> {
+        let mut granted: BTreeMap<Sharer, usize> = BTreeMap::new();
+        let mut wanted: BTreeMap<Sharer, usize> = BTreeMap::new();
+        for demand in demands {
+            *wanted.entry(demand.sharer).or_default() += demand.pending;
+        }
+        let mut left = budget;
+        let equal = (budget / 2 / wanted.len().max(1)).max(1);
+        let mut order: Vec<Sharer> = wanted.keys().copied().collect();
+        order.sort_by_key(|sharer| self.served.get(sharer).copied().unwrap_or(START));
+        for sharer in &order {
+            let share = equal.min(wanted[sharer]).min(left);
+            granted.insert(*sharer, share);
+            left -= share;
+        }
+        for sharer in &order {
+            let granted = granted.entry(*sharer).or_default();
+            let more = (wanted[sharer] - *granted).min(left);
+            *granted += more;
+            left -= more;
+        }
+        for (sharer, &tokens) in &granted {
+            if let Some(served) = self.served.get_mut(sharer) {
+                *served = served.saturating_add(tokens as u64);
+            }
+        }
+        demands
+            .iter()
+            .map(|demand| {
+                let left = granted.entry(demand.sharer).or_default();
+                let tokens = demand.pending.min(*left);
+                *left -= tokens;
+                tokens
+            })
+            .collect()
+    }
+}
+
+/// Tokens of prompts that a step takes at most, beside `decoding` answers: few enough that the answers
+/// go on nearly as fast as without.
+pub(crate) fn budget(decoding: usize, batch_tokens: usize) -> usize {
+    let left = batch_tokens.saturating_sub(decoding);
+    if decoding == 0 {
+        left
+    } else {
+        left.min(LEAST.max(decoding / 2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Sharer = Some(Tenant([1; 32]));
+    const B: Sharer = Some(Tenant([2; 32]));
+
+    fn demand(sharer: Sharer, pending: usize) -> Demand {
+        Demand { sharer, pending }
+    }
+
+    #[test]
+    fn one_alone_has_it_all_in_order() {
+        let mut shares = Shares::default();
+        shares.enter(A);
+        let planned = shares.plan(&[demand(A, 30), demand(A, 50), demand(A, 9)], 64);
+        assert_eq!(planned, [30, 34, 0]);
+    }
+
+    #[test]
+    fn who_comes_to_a_long_prompt_is_served_first_and_the_long_one_goes_on() {
+        let mut shares = Shares::default();
+        shares.enter(A);
+        shares.plan(&[demand(A, 4000)], 64);
+        shares.enter(B);
+        let planned = shares.plan(&[demand(A, 3936), demand(B, 40)], 64);
+        assert_eq!(planned, [24, 40]);
+    }
+
+    #[test]
+    fn over_time_two_long_prompts_share_equally() {
+        let mut shares = Shares::default();
+        shares.enter(A);
+        shares.enter(B);
+        let mut sums = [0, 0];
+        for _ in 0..100 {
+            let planned = shares.plan(&[demand(A, 4000), demand(B, 4000)], 64);
+            assert_eq!(planned.iter().sum::<usize>(), 64);
+            assert!(planned.iter().all(|&tokens| tokens >= 16));
+            sums[0] += planned[0];
+            sums[1] += planned[1];
+        }
+        assert!(sums[0].abs_diff(sums[1]) <= 64, "{sums:?}");
+    }
+
+    #[test]
+    fn short_ones_one_after_another_never_starve_a_long_one() {
+        let mut shares = Shares::default();
+        shares.enter(A);
+        for _ in 0..50 {
+            shares.retain(|sharer| *sharer == A);
+            shares.enter(B);
+            let planned = shares.plan(&[demand(A, 4000), demand(B, 64)], 64);
+            assert!(planned[0] >= 16, "{planned:?}");
+        }
+    }
+
+    #[test]
+    fn many_sharers_and_a_small_budget_exceed_nothing() {
+        let mut shares = Shares::default();
+        let demands: Vec<Demand> = (0..40)
+            .map(|number| demand(Some(Tenant([number; 32])), 10))
+            .collect();
+        let planned = shares.plan(&demands, 8);
+        assert_eq!(planned.iter().sum::<usize>(), 8);
+        assert_eq!(shares.plan(&[], 8), [0; 0]);
+    }
+
+    #[test]
+    fn answers_are_not_held_up_by_prompts() {
+        assert_eq!(budget(0, 64), 64);
+        assert_eq!(budget(1, 64), 8);
+        assert_eq!(budget(16, 64), 8);
+        assert_eq!(budget(32, 64), 16);
+        assert_eq!(budget(60, 64), 4);
+        assert_eq!(budget(64, 64), 0);
+    }
+}
