@@ -128,7 +128,7 @@ class ModelInfo:
     load_seconds: float
     """In llama.cpp: parsing the image and making the context."""
     max_concurrent: int
-    """Sequences that are decoded at once."""
+    """Sequences that are decoded at once, as the worker found possible."""
     memory: MemoryUse
     """What it takes while it is loaded."""
     state: Literal["ready", "resting"] = "ready"

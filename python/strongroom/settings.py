@@ -31,6 +31,7 @@ MAX_CONTEXT = 2**31 - 1
 MAX_REQUESTS = 1024
 MAX_SEQUENCES = 128
 """As many as the protocol lets a worker decode at once."""
+MAX_THREADS = 1024
 MAX_BATCH = 8192
 """Tokens of a step; with more a cancelled request would decode for seconds."""
 MIN_MEMORY = 32 * 10**6
@@ -151,6 +152,9 @@ class Limits(Options):
     """Tokens of all sequences of one model together; max_concurrent is lowered to hold it."""
     batch_tokens: int | None = None
     """Tokens of one decode step at most, all sequences together; None is 128."""
+    threads: int | None = None
+    """That compute, of each model: at most as many as it may have cores; None is one per core that is
+    really free."""
     total_memory: str | int | None = None
     """Of all models of a Router together, weights, caches and computation, accounted before one is started:
     "8GB"; None is what the machine and its control group have available at that time, less a reserve."""
@@ -172,6 +176,7 @@ class Limits(Options):
             ("max_concurrent", self.max_concurrent, MAX_SEQUENCES),
             ("total_context", self.total_context, MAX_CONTEXT),
             ("batch_tokens", self.batch_tokens, MAX_BATCH),
+            ("threads", self.threads, MAX_THREADS),
         ):
             if value is not None:
                 whole(option, value, most)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from strongroom import (
+    Completion,
     Header,
     Limits,
     LoadError,
@@ -103,6 +104,7 @@ def test_an_unchecked_architecture_takes_what_the_limit_lets_it(tiny: Model, tmp
         ({"total_context": 0}, "total_context"),
         ({"batch_tokens": 8193}, "batch_tokens"),
         ({"batch_tokens": "128"}, "batch_tokens"),
+        ({"threads": 0}, "threads"),
         ({"total_memory": "much"}, "total_memory"),
         ({"total_memory": 0}, "total_memory"),
         ({"unload_idle": "yes"}, "unload_idle"),
@@ -133,23 +135,71 @@ def anonymous(pid: int) -> int:
     raise AssertionError("no account of a worker's memory")
 
 
+@pytest.mark.parametrize("sequences", [1, 5])
 @pytest.mark.parametrize("which", ["tiny", "smol"])
-def test_a_worker_takes_what_was_accounted(which: str, request: pytest.FixtureRequest) -> None:
+def test_a_worker_takes_what_was_accounted(
+    which: str, sequences: int, request: pytest.FixtureRequest
+) -> None:
     model: Model = request.getfixturevalue(which)
     taken, accounted, caches = [], [], []
-    for length in (256, 2048):
+    for length in (256, 1024):
         settings = Settings(
             security=Security(sandboxing=Sandboxing(cpu_limit=1, memory_limit="2GB")),
-            limits=Limits(context_length=length, max_concurrent=1),
+            limits=Limits(context_length=length, max_concurrent=sequences),
         )
         with Router(settings) as router:
             info = router.load(which, model.path, checksum=model.checksum)
-            router.complete("a b c " * 20, max_tokens=8, temperature=0)
+            assert info.max_concurrent == sequences
+            results = router.generate_batch(["a b c " * 5] * sequences, raw=True, max_tokens=8)
+            assert all(isinstance(result, Completion) for result in results)
             taken.append(anonymous(info.pid))
             accounted.append(info.memory.worker)
             caches.append(info.memory.cache)
-    # What a longer context adds is the cache, never less than it, and the mask of a step.
+    # What a longer context adds is the cache, and the mask of a step; heaps differ from one time to another.
     grown = taken[1] - taken[0]
-    assert caches[1] - caches[0] <= grown <= caches[1] - caches[0] + 2 * 2**20
+    assert abs(grown - (caches[1] - caches[0])) <= 2 * 2**20
     for real, estimate in zip(taken, accounted, strict=True):
         assert real <= estimate <= 1.5 * real + 4 * 2**20
+
+
+def test_the_worker_is_made_as_was_derived(tiny: Model) -> None:
+    """Of the limits that stand for themselves: what the worker says it has."""
+    security = Security(sandboxing=Sandboxing(memory_limit="1GB"))
+    for limits, sequences in (
+        (Limits(max_concurrent=3, threads=1), 3),
+        (Limits(total_context=2048 * 2, threads=1), 2),
+        (Limits(concurrent_requests=5, threads=1), 5),
+    ):
+        with Router(Settings(security=security, limits=limits)) as router:
+            info = router.load("tiny", tiny.path, checksum=tiny.checksum)
+            assert (info.max_concurrent, info.threads) == (sequences, 1)
+            assert info.memory.cache == sequences * 2048 * 256
+
+
+def test_a_machine_with_little_room_gets_fewer_sequences(tiny: Model) -> None:
+    """Sixteen would be good, and so would eight; four have room."""
+    with Router(Settings(limits=Limits(threads=1))) as router:
+        whole = router.load("tiny", tiny.path, checksum=tiny.checksum).memory
+    room = whole.total - whole.cache // 16 * 9
+    for limits, sequences in ((Limits(total_memory=room), 4), (Limits(total_memory=whole.total), 16)):
+        with Router(Settings(limits=limits)) as router:
+            assert router.load("tiny", tiny.path, checksum=tiny.checksum).max_concurrent == sequences
+    with (
+        Router(Settings(limits=Limits(total_memory=room, max_concurrent=16))) as router,
+        pytest.raises(LoadError),
+    ):
+        router.load("tiny", tiny.path, checksum=tiny.checksum)
+
+
+def test_the_tokens_of_a_step_size_the_buffers(tiny: Model) -> None:
+    security = Security(sandboxing=Sandboxing(cpu_limit=1, memory_limit="1GB"))
+    real, estimate = [], []
+    for step in (16, 1024):
+        limits = Limits(max_concurrent=1, context_length=1024, batch_tokens=step)
+        with Router(Settings(security=security, limits=limits)) as router:
+            info = router.load("tiny", tiny.path, checksum=tiny.checksum)
+            router.complete("a b c d " * 120, max_tokens=1)
+            real.append(anonymous(info.pid))
+            estimate.append(info.memory.worker)
+    assert real[1] - real[0] > 2 * 2**20
+    assert all(taken <= accounted for taken, accounted in zip(real, estimate, strict=True))

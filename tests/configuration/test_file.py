@@ -43,6 +43,7 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         max_concurrent = 2
         total_context = 4096
         batch_tokens = 64
+        threads = 1
         total_memory = "8GB"
         unload_idle = false
         load_timeout = "1m"

@@ -8,7 +8,7 @@ from strongroom.quantities import mib
 from strongroom.results import MemoryUse
 from strongroom.settings import Limits
 
-__all__ = ["STEP", "Capacity", "capacity_of", "default_context"]
+__all__ = ["MOST_AUTOMATIC", "STEP", "Capacity", "capacity_of", "default_context"]
 
 STEP = 128
 """Tokens of one decode step at most, where `batch_tokens` doesn't say."""
@@ -39,20 +39,27 @@ def default_context(trained: int) -> int:
 
 
 def capacity_of(
-    header: Header, size: int, limits: Limits, *, address_space: int, context_length: int | None = None
+    header: Header,
+    size: int,
+    limits: Limits,
+    *,
+    address_space: int,
+    context_length: int | None = None,
+    at_most: int = MOST_AUTOMATIC,
 ) -> Capacity:
     """Derive what is left to be automatic, and the memory that a worker takes for it.
 
     `size` is of the weights and `address_space` the worker's, in bytes; `context_length` takes precedence
-    over that of `limits`. The sequences' cache gets at most half of what the address space leaves beside the
-    weights: the rest is for computing, for the prompts' text and for what an estimate misses.
+    over that of `limits`; `at_most` bounds the sequences where they are automatic. Their cache gets at most
+    half of what the address space leaves beside the weights: the rest is for computing, for the prompts'
+    text and for what an estimate misses.
 
     Raises SettingsError where `total_context` is less than one request, and LoadError where the weights and
     the cache alone are more than the address space: those of one request, or of as many as are asked for.
     """
     length = context_length or limits.context_length or default_context(header.context_length)
     step = limits.batch_tokens or STEP
-    most = limits.max_concurrent or min(MOST_AUTOMATIC, limits.concurrent_requests, step)
+    most = limits.max_concurrent or min(at_most, limits.concurrent_requests, step)
     if limits.total_context is not None:
         if limits.total_context < length:
             raise SettingsError(

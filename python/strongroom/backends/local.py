@@ -128,9 +128,9 @@ class Local:
             load_timeout=settings.limits.load_timeout_seconds,
             request_timeout=self._timeout,
             concurrent_requests=settings.limits.concurrent_requests,
-            max_concurrent=4,
-            batch_tokens=64,
-            threads=None,
+            max_concurrent=capacity.max_concurrent,
+            batch_tokens=capacity.batch_tokens,
+            threads=settings.limits.threads,
             prefix_quota=0,
             prefix_tenants=0,
             prefix_idle=600,
@@ -180,7 +180,7 @@ class Local:
             image_seconds=image.seconds,
             lock_seconds=model.lock_seconds,
             load_seconds=model.load_seconds,
-            max_concurrent=self._capacity.max_concurrent,
+            max_concurrent=model.max_concurrent,
             memory=self._capacity.memory,
         )
 

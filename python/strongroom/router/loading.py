@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from functools import cache
 
-from strongroom.backends.capacity import capacity_of
+from strongroom import _core
+from strongroom.backends.capacity import MOST_AUTOMATIC, Capacity, capacity_of
 from strongroom.backends.local import Local, check_options
 from strongroom.errors import (
     ChecksumError,
+    LoadError,
     ManifestError,
     OptionError,
     PreflightError,
@@ -136,14 +138,7 @@ class Recipe:
                 "router.model_changed", f"what {self._name!r} was loaded from holds another model by now"
             )
         self._check()
-        capacity = capacity_of(
-            image.header,
-            image.size,
-            self._settings.limits,
-            address_space=self._settings.security.sandboxing.address_space,
-            context_length=self._context_length,
-        )
-        make_room(capacity.memory)
+        capacity = self._capacity(image, make_room)
         abandoned = self._abandoned
         local = Local(
             self._name,
@@ -163,6 +158,27 @@ class Recipe:
             raise
         self._digests = frozenset(image.digests)
         return local
+
+    def _capacity(self, image: _core.Image, make_room: MakeRoom) -> Capacity:
+        """Make room for a worker; where as many sequences as would be good don't fit, for half of them."""
+        limits, at_most = self._settings.limits, MOST_AUTOMATIC
+        while True:
+            capacity = capacity_of(
+                image.header,
+                image.size,
+                limits,
+                address_space=self._settings.security.sandboxing.address_space,
+                context_length=self._context_length,
+                at_most=at_most,
+            )
+            try:
+                make_room(capacity.memory)
+            except LoadError:
+                if limits.max_concurrent is not None or capacity.max_concurrent == 1:
+                    raise
+                at_most = capacity.max_concurrent // 2
+            else:
+                return capacity
 
     def _check(self) -> None:
         """End what nobody waits for any more."""
