@@ -80,8 +80,8 @@ demo: export PROMPT := $(PROMPT)
 
 .PHONY: test
 test: $(venv)/.built ## Everything: lint, types, Rust and Python tests
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint
-	@$(MAKE) --no-print-directory --jobs 1 test-rust test-python
+	@echo "Two at a time, each shown when it has ended: lint, then the tests of Rust and of Python"
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-rust lint-python test-rust test-python
 
 .PHONY: lint lint-rust lint-python
 lint: lint-rust lint-python
@@ -97,18 +97,20 @@ lint-python: $(venv)/.built
 	mypy python/strongroom tests benches demo
 	cd $(venv) && mypy --strict -c 'import strongroom' && python -m mypy.stubtest strongroom._core
 
+# Many tests wait, for a child or a deadline: Rust's and Python's run side by side, so that no core does.
+# What cargo compiles is not held to the two jobs of `make test`.
 .PHONY: test-rust
 test-rust: $(venv)/.built
 	$(install_nextest)
-	export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
+	unset MAKEFLAGS; export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
 	cargo nextest run $(host_flags) && \
 	cargo test $(host_flags) --doc --quiet && \
 	cargo nextest run $(worker_config) --locked --cargo-profile worker $(worker_crates)
 
 .PHONY: test-python
 test-python: $(venv)/.built
-	cargo build $(host_flags) --quiet -p strongroom-specimen --bins
-	STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))" $(venv)/bin/python -m pytest $(side_by_side)
+	unset MAKEFLAGS; cargo build $(host_flags) --quiet -p strongroom-specimen --bins
+	unset MAKEFLAGS; STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))" $(venv)/bin/python -m pytest $(side_by_side)
 
 .PHONY: bench
 bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core.json, and with PUBLISH=1 the README's table

@@ -1,5 +1,6 @@
 """What became of processes. Waiting is bounded, and no test depends on how long it takes."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,12 @@ def eventually(what: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def on_one_core() -> None:
+    """In a child: let it compute with one thread; several wait for each other on a busy machine."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
 
 
 def descriptors() -> int:

@@ -12,6 +12,7 @@ import tomlkit
 
 from strongroom import SecureBuffer, Settings
 from tests.conftest import ROOT, Model
+from tests.processes import on_one_core
 
 README = (ROOT / "README.md").read_text()
 DEMO_ANSWER = re.compile(r"figures .*load .* first token .* tokens/s")
@@ -151,6 +152,7 @@ def test_the_python_runs(smol: Model, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script)],
         cwd=tmp_path,
+        preexec_fn=on_one_core,
         capture_output=True,
         text=True,
         timeout=1200,

@@ -34,7 +34,7 @@ def strongroom(
     return subprocess.CompletedProcess(run.args, run.returncode, stdout, stderr)
 
 
-def at_a_terminal(*arguments: str | Path, timeout: float = 60) -> "pexpect.spawn[str]":
+def at_a_terminal(*arguments: str | Path, timeout: float = 120) -> "pexpect.spawn[str]":
     """Run a command at a terminal of its own."""
     rest: Sequence[str] = [str(argument) for argument in (*COMMAND[1:], *arguments)]
     return pexpect.spawn(

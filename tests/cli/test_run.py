@@ -418,9 +418,32 @@ runpy.run_module("strongroom", run_name="__main__", alter_sys=True)
 )
 def test_ctrl_c_at_any_time_ends_in_order(place: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-c", INTERRUPTING, place, "--version"], capture_output=True, check=False, timeout=60
+        [sys.executable, "-c", INTERRUPTING, place, "verify", "--help"],
+        capture_output=True,
+        check=False,
+        timeout=60,
     )
     assert (run.returncode, run.stderr) == (130, b"")
+
+
+ROUTER = {"strongroom.router.router", "strongroom.settings", "strongroom.store.store", "asyncio", "tomlkit"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed", "others"),
+    [
+        (["--version"], "cli", ROUTER | {"strongroom.cli.verify"}),
+        (["verify", "--help"], "cli.verify", ROUTER | {"strongroom.cli.run"}),
+        (["run", "--help"], "router.router", {"strongroom.cli.verify", "asyncio", "tomlkit"}),
+    ],
+)
+def test_a_command_imports_what_it_needs(arguments: list[str], needed: str, others: set[str]) -> None:
+    script = "import sys, runpy, atexit; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+    start = [sys.executable, "-c", script + "runpy.run_module('strongroom', run_name='__main__')"]
+    run = subprocess.run([*start, *arguments], capture_output=True, text=True, check=True)
+    imported = set(run.stderr.split())
+    assert f"strongroom.{needed}" in imported
+    assert not imported & others
 
 
 def test_importing_the_package_is_not_worth_an_interrupt() -> None:

@@ -7,55 +7,50 @@ The answer, a table or JSON goes to standard output; everything else to standard
 import signal
 import sys
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, ClassVar, NoReturn
 
 import typer
 
-import strongroom
-from strongroom.cli import (
-    batch,
-    config,
-    doctor,
-    fetch,
-    inspect,
-    keygen,
-    run,
-    sign,
-    store,
-    terminal,
-    trust,
-    verify,
-)
-from strongroom.cli.arguments import Command, Commands
+from strongroom import _core
+from strongroom.cli import terminal
+from strongroom.cli.commands import Commands, Entry
 from strongroom.errors import StrongroomError
 
 __all__ = ["main"]
 
 TERMINATED = 128 + signal.SIGTERM
 
+
+class Strongroom(Commands):
+    """All commands."""
+
+    table: ClassVar = {
+        "run": Entry("strongroom.cli.run", "run"),
+        "batch": Entry("strongroom.cli.batch", "batch"),
+        "fetch": Entry("strongroom.cli.fetch", "fetch"),
+        "inspect": Entry("strongroom.cli.inspect", "inspect"),
+        "verify": Entry("strongroom.cli.verify", "verify"),
+        "sign": Entry("strongroom.cli.sign", "sign"),
+        "keygen": Entry("strongroom.cli.keygen", "keygen"),
+        "doctor": Entry("strongroom.cli.doctor", "doctor", alone=True),
+        "config": Entry("strongroom.cli.config", "app"),
+        "store": Entry("strongroom.cli.store", "app"),
+        "trust": Entry("strongroom.cli.trust", "app"),
+    }
+
+
 app = typer.Typer(
-    cls=Commands,
+    cls=Strongroom,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they would show the values of variables, prompts among them
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", cls=Command, no_args_is_help=True)(run.run)
-app.command("batch", cls=Command, no_args_is_help=True)(batch.batch)
-app.command("fetch", cls=Command, no_args_is_help=True)(fetch.fetch)
-app.command("inspect", cls=Command, no_args_is_help=True)(inspect.inspect)
-app.command("verify", cls=Command, no_args_is_help=True)(verify.verify)
-app.command("sign", cls=Command, no_args_is_help=True)(sign.sign)
-app.command("keygen", cls=Command, no_args_is_help=True)(keygen.keygen)
-app.command("doctor", cls=Command)(doctor.doctor)
-app.add_typer(config.app, name="config")
-app.add_typer(store.app, name="store")
-app.add_typer(trust.app, name="trust")
 
 
 def show_version(wanted: bool) -> None:
     """Print the version and leave."""
     if wanted:
-        sys.stdout.write(f"strongroom {strongroom.__version__}\n")
+        sys.stdout.write(f"strongroom {_core.__version__}\n")
         raise typer.Exit
 
 

@@ -1,12 +1,10 @@
-"""What commands share: words that nothing takes are not repeated, for they may be a prompt's; `--config`."""
+"""What commands share: the options that say what is loaded and by whom it is vouched for; `--config`."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from strongroom.configuration.load import configure
 from strongroom.errors import OptionError
@@ -15,16 +13,10 @@ from strongroom.models.proofs import Given
 from strongroom.models.source import Checksum
 from strongroom.settings import Settings
 
-if TYPE_CHECKING:
-    from typer._click import Command as ClickCommand
-    from typer._click import Context
-
 __all__ = [
     "Architectures",
     "CertificateChain",
     "Checksums",
-    "Command",
-    "Commands",
     "Config",
     "Hash",
     "Identity",
@@ -127,44 +119,6 @@ TrustedRoot = Annotated[
     typer.Option(metavar="FILE", help="With --identity: the Sigstore instance's trusted_root.json."),
 ]
 """The option `--trusted-root`."""
-
-OPTION = re.compile(r"--[a-z-]{2,32}")
-"""What may be an option misspelt."""
-
-
-class Command(TyperCommand):
-    """A command that names neither surplus arguments nor options that are like none it has."""
-
-    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
-        """Read the arguments."""
-        ctx.allow_extra_args = True
-        try:
-            super().parse_args(ctx, args)
-        except Exception as error:
-            name = getattr(error, "option_name", None)
-            likely = name is not None and OPTION.fullmatch(name) and getattr(error, "possibilities", None)
-            if name is None or likely:
-                raise
-            unknown = True
-        else:
-            unknown = False
-        if unknown:
-            ctx.fail("There is no such option. Text that begins with - comes after --")
-        if ctx.args:
-            ctx.fail(f"Surplus arguments: {len(ctx.args)}. Quoted, a text with spaces is one argument")
-        return ctx.args
-
-
-class Commands(TyperGroup):
-    """Commands, of which an unknown one is not named."""
-
-    def resolve_command(
-        self, ctx: "Context", args: list[str]
-    ) -> tuple[str | None, "ClickCommand | None", list[str]]:
-        """Find the command."""
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            ctx.fail(f"There is no such command; there are {', '.join(self.commands)}")
-        return super().resolve_command(ctx, args)
 
 
 def configured(path: Path | None, options: Mapping[str, object]) -> Settings:

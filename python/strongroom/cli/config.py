@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
-from strongroom.cli.arguments import Command, Commands, Config
+from strongroom.cli.arguments import Config
+from strongroom.cli.commands import Commands, Entry
 from strongroom.cli.terminal import json_of, plain, tables, write_json
 from strongroom.cli.terminal import table as empty_table
 from strongroom.configuration.environment import ALIASES, SIGNATURES, variable_of
@@ -16,15 +17,16 @@ from strongroom.errors import StrongroomError
 
 __all__ = ["app", "check"]
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, help="The settings as they come together.")
+
+class Configuring(Commands):
+    """The commands about the settings."""
+
+    table: ClassVar = {"check": Entry("strongroom.cli.config", "check", alone=True)}
 
 
-@app.callback()
-def group() -> None:
-    """Look at the settings."""
+app = typer.Typer(cls=Configuring, no_args_is_help=True, help="The settings as they come together.")
 
 
-@app.command("check", cls=Command)
 def check(
     *,
     config: Config = None,

@@ -18,7 +18,7 @@ from strongroom.cli.arguments import (
     configured,
     given_of,
 )
-from strongroom.cli.loading import checking
+from strongroom.cli.progress import checking
 from strongroom.cli.terminal import json_of, note, write_json
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.models import fetching

@@ -8,7 +8,7 @@ from rich.table import Table
 from strongroom._core import Footprint, Header, Inspection
 from strongroom.backends.capacity import STEP, default_context
 from strongroom.cli.arguments import Architectures
-from strongroom.cli.loading import checking
+from strongroom.cli.progress import checking
 from strongroom.cli.terminal import json_of, note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import StrongroomError

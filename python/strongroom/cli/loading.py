@@ -7,21 +7,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
 from strongroom._core import Layer
+from strongroom.cli.progress import checking
 from strongroom.cli.terminal import note, notes, plain
 from strongroom.models.parts import file_name
 from strongroom.models.proofs import Given
 from strongroom.models.side_files import there
-from strongroom.models.trust import Progress as Callback
 from strongroom.results import ModelInfo
 from strongroom.router.registry import MAX_NAME
 from strongroom.router.router import Router
 from strongroom.settings import Settings
 
-__all__ = ["Load", "checking", "loaded", "name_of", "sandbox_table", "summary"]
+__all__ = ["Load", "loaded", "name_of", "sandbox_table", "summary"]
 
 PART = re.compile(r"-\d{5}-of-\d{5}\Z", re.ASCII)
 STYLES = {"in_force": "green", "absent": "yellow", "off": "bold red"}
@@ -48,23 +47,6 @@ def name_of(model: str, name: str | None) -> str:
     file = os.path.basename(model) if source is None else file_name(source)  # noqa: PTH119 - any text
     found = PART.sub("", file.removesuffix(".gguf")).strip()
     return found if found.isprintable() and 1 <= len(found) <= MAX_NAME else "model"
-
-
-@contextmanager
-def checking(what: str, *, quiet: bool = False, verb: str = "checking") -> Iterator[Callback | None]:
-    """Show how far reading and hashing is, where standard error is a terminal."""
-    console = notes()
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"{verb} {plain(what).plain}", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total or None)
-
-        yield progress
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from strongroom.cli.loading import checking
+from strongroom.cli.progress import checking
 from strongroom.cli.terminal import plain, tables
 from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import OptionError

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from strongroom.cli import manifest, passphrase
-from strongroom.cli.loading import checking
+from strongroom.cli.progress import checking
 from strongroom.cli.terminal import json_of, note, write_json
 from strongroom.cli.verify import show
 from strongroom.errors import OptionError, StrongroomError

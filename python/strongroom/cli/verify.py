@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from strongroom.cli import manifest
-from strongroom.cli.loading import checking
+from strongroom.cli.progress import checking
 from strongroom.cli.terminal import json_of, plain, tables, write_json
 from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import OptionError, StrongroomError

@@ -12,9 +12,9 @@ from strongroom.errors import ChecksumError, FetchError, OptionError, TrustError
 from strongroom.models.evidence import Evidence
 from strongroom.models.listed import SignedManifest
 from strongroom.models.parts import sources_of
+from strongroom.models.progress import Progress
 from strongroom.models.proofs import Given, Proofs
 from strongroom.models.source import Checksum, Reference, Remote, source_of
-from strongroom.models.trust import Progress
 from strongroom.options import shown
 from strongroom.quantities import bytes_of
 from strongroom.settings import Settings

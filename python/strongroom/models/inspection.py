@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from strongroom import _core
 from strongroom.models.parts import parts_of
+from strongroom.models.progress import Progress
 from strongroom.models.source import Reference, path_of
-from strongroom.models.trust import Progress, architectures
+from strongroom.models.trust import architectures
 
 __all__ = ["inspect"]
 

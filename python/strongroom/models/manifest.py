@@ -11,8 +11,8 @@ from strongroom import _core
 from strongroom.arguments import file_of, files_of, names, required, secret, text
 from strongroom.errors import OptionError
 from strongroom.models.listed import Files
+from strongroom.models.progress import Progress
 from strongroom.models.source import Reference, path_of
-from strongroom.models.trust import Progress
 from strongroom.options import is_path, shown
 
 __all__ = ["GIT_PATHS", "ManifestEvidence", "sign_manifest", "verify_manifest"]

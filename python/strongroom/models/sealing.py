@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from strongroom.errors import OptionError
 from strongroom.models.listed import SignedManifest
+from strongroom.models.progress import Progress
 from strongroom.models.proofs import Given
 from strongroom.models.source import Checksum, Reference, path_of
 from strongroom.models.stored import enter
-from strongroom.models.trust import Progress
 from strongroom.options import shown
 from strongroom.settings import Settings
 from strongroom.store.index import Entry

@@ -7,8 +7,8 @@ from typing import Literal
 from strongroom import _core
 from strongroom.arguments import comment_of, file_of, required, secret, word
 from strongroom.models.evidence import Evidence
+from strongroom.models.progress import Progress
 from strongroom.models.source import Reference, path_of
-from strongroom.models.trust import Progress
 
 __all__ = ["KeyKind", "SignatureFormat", "generate_key", "sign", "verify_signature"]
 

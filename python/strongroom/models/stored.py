@@ -6,9 +6,10 @@ from dataclasses import replace
 from strongroom import _core
 from strongroom.errors import ChecksumError, OptionError, StoreError, TrustError
 from strongroom.models.parts import parts_of
+from strongroom.models.progress import Progress
 from strongroom.models.proofs import Given, checksums
 from strongroom.models.source import Checksum
-from strongroom.models.trust import Admitted, Progress, admit_files, architectures, checked_version, recorded
+from strongroom.models.trust import Admitted, admit_files, architectures, checked_version, recorded
 from strongroom.settings import Security
 from strongroom.store.index import Entry, checked_name
 from strongroom.store.store import Store

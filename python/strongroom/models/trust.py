@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from strongroom import _core
 from strongroom.errors import OptionError, SettingsError, TrustError
 from strongroom.models.listed import SignedManifest
 from strongroom.models.parts import parts_of
+from strongroom.models.progress import Progress
 from strongroom.models.proofs import Given, Proofs
 from strongroom.models.source import Checksum, Reference
 from strongroom.options import shown
@@ -21,14 +22,11 @@ from strongroom.trust.evidence import Claim, File, Found, Proof, Signature, Sour
 from strongroom.trust.policy import ModelVerification
 from strongroom.trust.words import version_of
 
-__all__ = ["Admitted", "Progress", "admit", "admit_files", "examine"]
+__all__ = ["Admitted", "admit", "admit_files", "examine"]
 
 logger = logging.getLogger("strongroom.models")
 
 MISMATCH = "get the file again from its publisher, and compare the publisher's checksum"
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes done and in total; what it raises ends the loading."""
 
 
 class Admitted(NamedTuple):

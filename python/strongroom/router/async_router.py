@@ -10,11 +10,12 @@ from typing import Self, Unpack
 from strongroom.errors import StrongroomError
 from strongroom.messages import Prompt
 from strongroom.models.listed import SignedManifest
+from strongroom.models.progress import Progress
 from strongroom.models.source import Checksum, Reference
-from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
+from strongroom.router.async_batching import async_answers
 from strongroom.router.batch import BatchProgress, OnError
-from strongroom.router.batching import Plan, async_answers
+from strongroom.router.batching import Plan
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin, tokenize

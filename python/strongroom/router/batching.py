@@ -1,8 +1,7 @@
-"""Driving a batch: from a thread, which waits for descriptors, and from an event loop."""
+"""Driving a batch from a thread, which waits for descriptors."""
 
-import asyncio
 import selectors
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 
@@ -11,9 +10,7 @@ from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message, Prompt
 from strongroom.options import is_path, path_text, shown
 from strongroom.router.answer import Answer
-from strongroom.router.bar import shown_progress
 from strongroom.router.batch import (
-    PAUSE,
     Batch,
     BatchProgress,
     Item,
@@ -26,10 +23,9 @@ from strongroom.router.batch import (
 from strongroom.router.journal import Journal, options_digest
 from strongroom.router.registry import Registry
 from strongroom.router.request import Begun, begin
-from strongroom.router.stream import AsyncStream
 from strongroom.sampling import Sampling, SamplingOptions
 
-__all__ = ["Plan", "answers", "async_answers"]
+__all__ = ["Plan", "answers"]
 
 
 class Plan:
@@ -94,9 +90,13 @@ class Plan:
 
     def progress(self) -> AbstractContextManager[BatchProgress | None]:
         """Show how far it is, as was asked for."""
-        if isinstance(self._progress, bool):
-            return shown_progress(self._model) if self._progress else nullcontext()
-        return nullcontext(self._progress)
+        if not isinstance(self._progress, bool):
+            return nullcontext(self._progress)
+        if not self._progress:
+            return nullcontext()
+        from strongroom.router.bar import shown_progress  # noqa: PLC0415 - a Router without bars needs no rich
+
+        return shown_progress(self._model)
 
     def batch(self, journal: Journal | None, progress: BatchProgress | None) -> Batch:
         """Begin."""
@@ -179,43 +179,3 @@ def advance(selector: selectors.BaseSelector, batch: Batch, reader: Reader) -> N
         return
     batch.record(reader.item, result)
     batch.finish(reader.item, result)
-
-
-async def async_answers(plan: Plan) -> AsyncGenerator[Result, None]:
-    """Yield the results in order. Closed, cancelled, or ended by an error, it stops what is under way."""
-    tasks: dict[asyncio.Task[Result], Item] = {}
-    with plan.progress() as progress:
-        journal = await asyncio.to_thread(plan.journal().__enter__)
-        batch = plan.batch(journal, progress)
-        try:
-            while True:
-                while (begun := batch.begin()) is not None:
-                    tasks[asyncio.create_task(whole(begun[1]))] = begun[0]
-                for result in batch.told():
-                    yield result
-                if batch.over:
-                    return
-                if not tasks:
-                    await asyncio.sleep(PAUSE if batch.held_off else 0)
-                    batch.held_off = False
-                    continue
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    item, result = tasks.pop(task), task.result()
-                    await asyncio.to_thread(batch.record, item, result)
-                    batch.finish(item, result)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if journal is not None:
-                journal.close()
-
-
-async def whole(begun: Begun) -> Result:
-    """Read an answer to its end."""
-    try:
-        async with AsyncStream(*begun) as stream:
-            return await stream.read()
-    except StrongroomError as error:
-        return error

@@ -22,10 +22,11 @@ from strongroom.errors import (
 from strongroom.models.fetching import Download, origin_of
 from strongroom.models.listed import SignedManifest
 from strongroom.models.parts import parts_of
+from strongroom.models.progress import Progress
 from strongroom.models.proofs import Given, Proofs
 from strongroom.models.source import Checksum, Reference, Remote, Stored, source_of
 from strongroom.models.stored import take
-from strongroom.models.trust import Admitted, Progress, admit_files
+from strongroom.models.trust import Admitted, admit_files
 from strongroom.options import shown
 from strongroom.quantities import invalid
 from strongroom.results import MemoryUse, ModelInfo

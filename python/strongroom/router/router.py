@@ -7,8 +7,8 @@ from typing import Self, Unpack
 from strongroom.errors import StrongroomError
 from strongroom.messages import Prompt
 from strongroom.models.listed import SignedManifest
+from strongroom.models.progress import Progress
 from strongroom.models.source import Checksum, Reference
-from strongroom.models.trust import Progress
 from strongroom.results import Completion, ModelInfo
 from strongroom.router.batch import BatchProgress, OnError
 from strongroom.router.batching import Plan, answers

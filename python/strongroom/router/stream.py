@@ -1,6 +1,5 @@
 """Streams: the pieces of an answer, one at a time."""
 
-import asyncio
 import threading
 from types import TracebackType
 from typing import Self
@@ -157,8 +156,10 @@ class AsyncStream(BaseStream):
 
 async def readable(descriptor: int) -> None:
     """Wait until a descriptor is readable."""
-    loop = asyncio.get_running_loop()
-    waiter: asyncio.Future[None] = loop.create_future()
+    from asyncio import get_running_loop  # noqa: PLC0415 - a loop runs, so it is there; a Router needs none
+
+    loop = get_running_loop()
+    waiter = loop.create_future()
 
     def wake() -> None:
         if not waiter.done():

@@ -10,11 +10,14 @@ use std::{
     fs,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
-use strongroom_host::{Config, Model, Update};
-use strongroom_protocol::{Generate, Isolation, Message, Prompt, Role};
+use strongroom_host::{Config, Model, Stream, Update};
+use strongroom_protocol::{
+    FinishReason, Generate, Isolation, Message, PrefixCache, Prompt, Role, Tenant,
+};
 use strongroom_specimen::{Vocabulary, tiny};
 use support::{collect, image_of, prompt, until, within};
 
@@ -34,6 +37,14 @@ fn executable() -> Option<PathBuf> {
 }
 
 fn with_model(name: &'static str, body: impl FnOnce(Model) + Send + 'static) {
+    with_config(name, |_| {}, body);
+}
+
+fn with_config(
+    name: &'static str,
+    choose: impl FnOnce(&mut Config) + Send + 'static,
+    body: impl FnOnce(Model) + Send + 'static,
+) {
     let Some(executable) = executable() else {
         return;
     };
@@ -43,6 +54,7 @@ fn with_model(name: &'static str, body: impl FnOnce(Model) + Send + 'static) {
         config.address_space = 1_000_000_000;
         config.request_timeout = Duration::from_secs(60);
         config.isolation = Isolation::DangerNone;
+        choose(&mut config);
         body(Model::start(&image_of(name, &tiny(Vocabulary::Spm)), config).unwrap());
     });
 }
@@ -140,6 +152,81 @@ fn of_requests_that_were_refused_or_tokenized() {
         assert!(collect(&model.generate(refused).unwrap()).is_err());
         until("nothing is left", || traces(&model, &looks) == 0);
         model.tokenize(&SECRET.repeat(8)).unwrap();
+        until("nothing is left", || traces(&model, &looks) == 0);
+    });
+}
+
+/// Requests that say something else, and go on for long.
+fn neighbours(model: &Model) -> Vec<Stream> {
+    (0..3)
+        .map(|number| {
+            let mut order = prompt(&format!("hello {number} of the sky"));
+            order.sampling.logit_bias = (0..8).map(|id| (id, -100.0)).collect();
+            model.generate(order).unwrap()
+        })
+        .collect()
+}
+
+/// Asks once beside neighbours, hands over what to look for, and shows that the others went on.
+fn beside_neighbours(model: &Model, look: impl FnOnce(&[Vec<u8>])) {
+    let looks = looks(model);
+    let others = neighbours(model);
+    let mut order = order(false);
+    order.max_tokens = Some(4);
+    collect(&model.generate(order).unwrap()).unwrap();
+    look(&looks);
+    for other in others {
+        other.cancel().unwrap();
+        let mut finished = None;
+        while let Some(update) = other.next(None).unwrap() {
+            if let Update::Finished(end) = update {
+                finished = Some(end);
+            }
+        }
+        assert_eq!(finished.unwrap().reason, FinishReason::Cancelled);
+    }
+}
+
+#[test]
+fn of_one_among_many_while_the_others_go_on() {
+    with_model("erasure-beside", |model| {
+        beside_neighbours(&model, |looks| {
+            until("nothing is left", || traces(&model, looks) == 0);
+        });
+    });
+}
+
+#[test]
+fn without_erasure_it_is_there() {
+    let choose = |config: &mut Config| config.erase = false;
+    with_config("erasure-off", choose, |model| {
+        beside_neighbours(&model, |looks| {
+            for _ in 0..10 {
+                assert!(traces(&model, looks) > 0);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+    });
+}
+
+#[test]
+fn what_is_kept_for_a_tenant_is_wiped_when_it_has_been_idle() {
+    let choose = |config: &mut Config| {
+        config.prefix_cache = PrefixCache {
+            quota: 16 << 20,
+            tenants: 2,
+            idle_seconds: 2,
+        };
+    };
+    with_config("erasure-kept", choose, |model| {
+        let looks = looks(&model);
+        let mut order = order(false);
+        order.max_tokens = Some(4);
+        order.tenant = Some(Tenant([7; 32]));
+        collect(&model.generate(order).unwrap()).unwrap();
+        // The control: its tokens are kept, its text isn't.
+        until("the tokens are kept", || traces(&model, &looks[1..]) > 0);
+        assert_eq!(traces(&model, &looks[..1]), 0);
         until("nothing is left", || traces(&model, &looks) == 0);
     });
 }

@@ -1,20 +1,29 @@
 """`strongroom store`: models that lie encrypted."""
 
+from typing import ClassVar
+
 import typer
 
-from strongroom.cli.arguments import Command, Commands
-from strongroom.cli.store import add, changing, listing, reading
+from strongroom.cli.commands import Commands, Entry
 
 __all__ = ["app"]
 
+
+class Stored(Commands):
+    """The commands about the store."""
+
+    table: ClassVar = {
+        "add": Entry("strongroom.cli.store.add", "add"),
+        "list": Entry("strongroom.cli.store.listing", "list_models", alone=True),
+        "show": Entry("strongroom.cli.store.listing", "show"),
+        "verify": Entry("strongroom.cli.store.reading", "verify"),
+        "export": Entry("strongroom.cli.store.reading", "export"),
+        "rekey": Entry("strongroom.cli.store.changing", "rekey"),
+        "remove": Entry("strongroom.cli.store.changing", "remove"),
+        "gc": Entry("strongroom.cli.store.changing", "gc", alone=True),
+    }
+
+
 app = typer.Typer(
-    cls=Commands, no_args_is_help=True, help="Models that lie encrypted, and are opened in memory."
+    cls=Stored, no_args_is_help=True, help="Models that lie encrypted, and are opened in memory."
 )
-app.command("add", cls=Command, no_args_is_help=True)(add.add)
-app.command("list", cls=Command)(listing.list_models)
-app.command("show", cls=Command, no_args_is_help=True)(listing.show)
-app.command("verify", cls=Command, no_args_is_help=True)(reading.verify)
-app.command("export", cls=Command, no_args_is_help=True)(reading.export)
-app.command("rekey", cls=Command, no_args_is_help=True)(changing.rekey)
-app.command("remove", cls=Command, no_args_is_help=True)(changing.remove)
-app.command("gc", cls=Command)(changing.gc)

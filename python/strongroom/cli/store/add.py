@@ -19,7 +19,7 @@ from strongroom.cli.arguments import (
     TrustedRoot,
     given_of,
 )
-from strongroom.cli.loading import checking
+from strongroom.cli.progress import checking
 from strongroom.cli.store.listing import entry_json
 from strongroom.cli.store.options import (
     Directory,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from strongroom.cli.arguments import Config
-from strongroom.cli.loading import checking
+from strongroom.cli.progress import checking
 from strongroom.cli.store.options import (
     Directory,
     KernelKeyName,

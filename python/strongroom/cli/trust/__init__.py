@@ -1,15 +1,24 @@
 """`strongroom trust`: what is trusted, why, and how that is changed."""
 
+from typing import ClassVar
+
 import typer
 
-from strongroom.cli.arguments import Command, Commands
-from strongroom.cli.trust import accept, add, revoke, show, why
+from strongroom.cli.commands import Commands, Entry
 
 __all__ = ["app"]
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, help="What is trusted, why, and how that is changed.")
-app.command("show", cls=Command)(show.show)
-app.command("why", cls=Command, no_args_is_help=True)(why.why)
-app.command("add", cls=Command, no_args_is_help=True)(add.add)
-app.command("revoke", cls=Command, no_args_is_help=True)(revoke.revoke)
-app.command("accept", cls=Command, no_args_is_help=True)(accept.accept)
+
+class Trust(Commands):
+    """The commands about trust."""
+
+    table: ClassVar = {
+        "show": Entry("strongroom.cli.trust.show", "show", alone=True),
+        "why": Entry("strongroom.cli.trust.why", "why"),
+        "add": Entry("strongroom.cli.trust.add", "add"),
+        "revoke": Entry("strongroom.cli.trust.revoke", "revoke"),
+        "accept": Entry("strongroom.cli.trust.accept", "accept"),
+    }
+
+
+app = typer.Typer(cls=Trust, no_args_is_help=True, help="What is trusted, why, and how that is changed.")

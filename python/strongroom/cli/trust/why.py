@@ -21,7 +21,8 @@ from strongroom.cli.arguments import (
     configured,
     given_of,
 )
-from strongroom.cli.loading import checking, name_of
+from strongroom.cli.loading import name_of
+from strongroom.cli.progress import checking
 from strongroom.cli.terminal import json_of, note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import StrongroomError, class_of
