@@ -29,6 +29,11 @@ Verification = Literal["always", "danger-none"]
 
 MAX_CONTEXT = 2**31 - 1
 MAX_REQUESTS = 1024
+MAX_SEQUENCES = 128
+"""As many as the protocol lets a worker decode at once."""
+MAX_THREADS = 1024
+MAX_BATCH = 8192
+"""Tokens of a step; with more a cancelled request would decode for seconds."""
 MIN_MEMORY = 32 * 10**6
 """With less no worker can load the smallest of models."""
 
@@ -138,10 +143,26 @@ class Limits(Options):
 
     context_length: int | None = None
     """Tokens of prompt and answer together; None is min(what the model was trained with, 4096)."""
-    concurrent_requests: int = 16
+    concurrent_requests: int = 64
     """Requests that one model holds at once, waiting ones included; more are refused."""
     tenant_requests: int | None = None
     """Of these, for one tenant; None is as many. Requests without a tenant are bounded together alone."""
+    max_concurrent: int | None = None
+    """Sequences that one model decodes at once, 1 to 128; None is as many as half of the memory that its
+    weights leave holds the key-value cache of, at most 16."""
+    total_context: int | None = None
+    """Tokens of all sequences of one model together; max_concurrent is lowered to hold it."""
+    batch_tokens: int | None = None
+    """Tokens of one decode step at most, all sequences together; None is 64."""
+    threads: int | None = None
+    """That compute, of each model: at most as many as it may have cores; None is one per core that is
+    really free."""
+    total_memory: str | int | None = None
+    """Of all models of a Router together, weights, caches and computation, accounted before one is started:
+    "8GB"; None is what the machine and its control group have available at that time, less a reserve."""
+    unload_idle: bool = True
+    """Whether a model that no request is using may be unloaded to make place for another, the longest unused
+    first; the next request for it starts it again. False refuses the other one instead."""
     load_timeout: str | float = "120s"
     """From a worker's start to its model being ready."""
     piece_interval: str | float = "40ms"
@@ -157,10 +178,42 @@ class Limits(Options):
         if self.tenant_requests is not None:
             whole("tenant_requests", self.tenant_requests, MAX_REQUESTS)
             if self.tenant_requests > self.concurrent_requests:  # it would never act
-                most = f"at most concurrent_requests, {self.concurrent_requests}"
-                raise invalid("tenant_requests", self.tenant_requests, most)
+                bound = f"at most concurrent_requests, {self.concurrent_requests}"
+                raise invalid("tenant_requests", self.tenant_requests, bound)
+        for option, value, most in (
+            ("max_concurrent", self.max_concurrent, MAX_SEQUENCES),
+            ("total_context", self.total_context, MAX_CONTEXT),
+            ("batch_tokens", self.batch_tokens, MAX_BATCH),
+            ("threads", self.threads, MAX_THREADS),
+        ):
+            if value is not None:
+                whole(option, value, most)
+        self._check_together()
+        _ = self.total_memory_bytes
+        if not isinstance(self.unload_idle, bool):
+            raise invalid("unload_idle", self.unload_idle, "True or False")
         seconds_of("load_timeout", self.load_timeout)
         _ = self.piece_interval_seconds
+
+    def _check_together(self) -> None:
+        """Refuse numbers of which one makes another impossible."""
+        if self.batch_tokens and self.max_concurrent and self.batch_tokens < self.max_concurrent:
+            raise SettingsError(
+                "settings.conflict",
+                f"batch_tokens={self.batch_tokens} is less than max_concurrent={self.max_concurrent}: a step "
+                "takes one token of each sequence at least",
+            )
+        if self.total_context and self.context_length and self.total_context < self.context_length:
+            raise SettingsError(
+                "settings.conflict",
+                f"total_context={self.total_context} is less than context_length={self.context_length}, the "
+                "tokens of one request",
+            )
+
+    @property
+    def total_memory_bytes(self) -> int | None:
+        """`total_memory` in bytes."""
+        return None if self.total_memory is None else bytes_of("total_memory", self.total_memory)
 
     @property
     def load_timeout_seconds(self) -> float:
