@@ -63,6 +63,8 @@ class MemoryUse:
     """The key-value cache of all sequences that are decoded at once."""
     compute: int
     """The buffers that a step is computed in: an estimate."""
+    prefixes: int
+    """What may be kept of tenants' ended requests, and of what is published."""
     process: int
     """The process itself, its vocabulary and heap: an estimate. Of an architecture that isn't checked in
     depth all that the memory limit lets it take beside the weights."""
@@ -70,7 +72,7 @@ class MemoryUse:
     @property
     def worker(self) -> int:
         """All but the weights: what ends with the worker."""
-        return self.cache + self.compute + self.process
+        return self.cache + self.compute + self.prefixes + self.process
 
     @property
     def total(self) -> int:
@@ -129,6 +131,8 @@ class ModelInfo:
     """In llama.cpp: parsing the image and making the context."""
     max_concurrent: int
     """Sequences that are decoded at once, as the worker found possible."""
+    prefix_tenants: int
+    """Tenants of which something is kept at the same time."""
     memory: MemoryUse
     """What it takes while it is loaded."""
     state: Literal["ready", "resting"] = "ready"

@@ -12,6 +12,7 @@ A misspelt option, a value that can't be read, and an option that can't be enfor
 `SettingsError`, which names the option.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,6 +27,8 @@ __all__ = ["Limits", "Sandboxing", "Security", "Settings"]
 
 Isolation = Literal["process", "maximum", "danger-none"]
 Verification = Literal["always", "danger-none"]
+Erasure = Literal["always", "danger-none"]
+Separation = Literal["tenant", "danger-none"]
 
 MAX_CONTEXT = 2**31 - 1
 MAX_REQUESTS = 1024
@@ -34,6 +37,9 @@ MAX_SEQUENCES = 128
 MAX_THREADS = 1024
 MAX_BATCH = 8192
 """Tokens of a step; with more a cancelled request would decode for seconds."""
+MAX_TENANTS = 64
+"""Tenants of which prefixes are kept, where `prefix_tenants` doesn't say."""
+MOST_TENANTS = 65_536
 MIN_MEMORY = 32 * 10**6
 """With less no worker can load the smallest of models."""
 
@@ -105,6 +111,12 @@ class Security(Options):
     isolation: Isolation = "process"
     """"process" requires seccomp, the rlimits and Landlock; "maximum" also Landlock's network and scope
     rights, and no swap; "danger-none" is a worker with no layer in force, for measuring."""
+    erasure: Erasure = "always"
+    """"always" overwrites what an ended request left in its worker; "danger-none" leaves it, to measure what
+    that costs."""
+    separation: Separation = "tenant"
+    """"tenant" keeps what is kept of one tenant from all others; "danger-none" takes all requests for one
+    tenant's, nobody's too, to measure what that costs."""
     sandboxing: Sandboxing = field(default_factory=Sandboxing)
     """Bounds of a worker."""
     model_verification: ModelVerification = field(default_factory=ModelVerification)
@@ -123,6 +135,10 @@ class Security(Options):
             raise unavailable("isolation", isolation, 'use "process" or "maximum"')
         if isolation not in ("process", "maximum", "danger-none"):
             raise invalid("isolation", isolation, '"process", "maximum" or "danger-none"')
+        if self.erasure not in ("always", "danger-none"):
+            raise invalid("erasure", self.erasure, '"always" or "danger-none"')
+        if self.separation not in ("tenant", "danger-none"):
+            raise invalid("separation", self.separation, '"tenant" or "danger-none"')
         if not isinstance(self.sandboxing, Sandboxing):
             raise invalid("sandboxing", self.sandboxing, "a Sandboxing")
         if not isinstance(self.model_verification, ModelVerification):
@@ -157,6 +173,18 @@ class Limits(Options):
     threads: int | None = None
     """That compute, of each model: at most as many as it may have cores; None is one per core that is
     really free."""
+    prefix_cache: str | int = "64MB"
+    """Bytes that what one model keeps of ended requests may take, for each tenant apart, so that a prompt
+    that begins alike needn't be read again; as many again are for what is published. Less where an eighth of
+    what memory_limit leaves is less and prefix_tenants isn't given. 0 keeps nothing, and nothing can be
+    published."""
+    prefix_tenants: int | None = None
+    """Tenants of which something is kept at the same time; of one more nothing is, until one was idle for
+    prefix_idle. None is as many as fit into an eighth of what memory_limit leaves beside weights and
+    key-value cache, 1 to 64."""
+    prefix_idle: str | float = "10m"
+    """From a tenant's last request to all being overwritten that is kept of it; at least 1s, rounded up to
+    whole seconds."""
     total_memory: str | int | None = None
     """Of all models of a Router together, weights, caches and computation, accounted before one is started:
     "8GB"; None is what the machine and its control group have available at that time, less a reserve."""
@@ -185,11 +213,18 @@ class Limits(Options):
             ("total_context", self.total_context, MAX_CONTEXT),
             ("batch_tokens", self.batch_tokens, MAX_BATCH),
             ("threads", self.threads, MAX_THREADS),
+            ("prefix_tenants", self.prefix_tenants, MOST_TENANTS),
         ):
             if value is not None:
                 whole(option, value, most)
         self._check_together()
-        _ = self.total_memory_bytes
+        _ = self.total_memory_bytes, self.prefix_idle_seconds
+        if self.prefix_cache_bytes == 0 and self.prefix_tenants is not None:  # it would never act
+            raise SettingsError(
+                "settings.conflict",
+                f"prefix_tenants={self.prefix_tenants} has nothing to share out: prefix_cache is 0",
+                "leave out prefix_tenants, or give prefix_cache a size",
+            )
         if not isinstance(self.unload_idle, bool):
             raise invalid("unload_idle", self.unload_idle, "True or False")
         seconds_of("load_timeout", self.load_timeout)
@@ -209,6 +244,21 @@ class Limits(Options):
                 f"total_context={self.total_context} is less than context_length={self.context_length}, the "
                 "tokens of one request",
             )
+
+    @property
+    def prefix_cache_bytes(self) -> int:
+        """`prefix_cache` in bytes."""
+        if self.prefix_cache == 0 and not isinstance(self.prefix_cache, bool):
+            return 0
+        return bytes_of("prefix_cache", self.prefix_cache)
+
+    @property
+    def prefix_idle_seconds(self) -> int:
+        """`prefix_idle` in whole seconds."""
+        seconds = seconds_of("prefix_idle", self.prefix_idle)
+        if seconds < 1:
+            raise invalid("prefix_idle", self.prefix_idle, "at least 1s")
+        return math.ceil(seconds)
 
     @property
     def total_memory_bytes(self) -> int | None:

@@ -107,6 +107,13 @@ def test_an_unchecked_architecture_takes_what_the_limit_lets_it(tiny: Model, tmp
         ({"threads": 0}, "threads"),
         ({"total_memory": "much"}, "total_memory"),
         ({"total_memory": 0}, "total_memory"),
+        ({"prefix_cache": -1}, "prefix_cache"),
+        ({"prefix_cache": False}, "prefix_cache"),
+        ({"prefix_cache": "much"}, "prefix_cache"),
+        ({"prefix_tenants": 0}, "prefix_tenants"),
+        ({"prefix_tenants": 65_537}, "prefix_tenants"),
+        ({"prefix_idle": "999ms"}, "prefix_idle"),
+        ({"prefix_idle": 0}, "prefix_idle"),
         ({"unload_idle": "yes"}, "unload_idle"),
         ({"unload_idle": None}, "unload_idle"),
     ],
@@ -119,12 +126,69 @@ def test_limits_are_checked(options: dict[str, Any], names: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"batch_tokens": 7, "max_concurrent": 8}, {"total_context": 1023, "context_length": 1024}],
+    [
+        {"batch_tokens": 7, "max_concurrent": 8},
+        {"total_context": 1023, "context_length": 1024},
+        {"prefix_cache": 0, "prefix_tenants": 1},
+    ],
 )
 def test_limits_that_exclude_one_another(options: dict[str, Any]) -> None:
     with pytest.raises(SettingsError) as caught:
         Limits(**options)
     assert caught.value.code == "settings.conflict"
+
+
+@pytest.mark.parametrize(
+    ("left", "limits", "kept"),
+    [
+        (8 * 100 * 10**6, {}, (50 * 10**6, 1)),  # one tenant's, and the place of what is published
+        (8 * 128 * 10**6, {}, (64 * 10**6, 1)),
+        (8 * 192 * 10**6, {}, (64 * 10**6, 2)),
+        (8 * 192 * 10**6, {"prefix_cache": "1MB"}, (10**6, 64)),
+        (8 * 192 * 10**6, {"prefix_cache": "1MB", "prefix_tenants": 1500}, (10**6, 1500)),
+        (300, {"prefix_cache": 100, "prefix_tenants": 2}, (100, 2)),
+        (10**9, {"prefix_cache": 0}, (0, 0)),
+    ],
+)
+def test_what_is_kept_of_requests_has_an_eighth_of_what_is_left(
+    header: Header, left: int, limits: dict[str, Any], kept: tuple[int, int]
+) -> None:
+    cache = 2048 * 256
+    found = derived(header, size=10**6, memory=10**6 + cache + left, max_concurrent=1, **limits)
+    assert (found.prefix_quota, found.prefix_tenants) == kept
+    assert found.memory.prefixes == kept[0] * (kept[1] + (kept[0] > 0))
+    assert found.memory.worker > found.memory.prefixes
+
+
+def test_more_tenants_than_there_is_room_for_are_refused_with_the_sum(header: Header) -> None:
+    with pytest.raises(LoadError, match=r"of 2 tenants' requests.*takes 3\.0 MiB.*leave 3\.0 MiB") as caught:
+        derived(
+            header,
+            size=10**6,
+            memory=10**6 + 2048 * 256 + 3 * 2**20 - 1,
+            max_concurrent=1,
+            prefix_cache=2**20,
+            prefix_tenants=2,
+        )
+    assert caught.value.code == "load.no_room"
+
+
+def test_what_is_kept_gives_way_before_sequences_do(tiny: Model) -> None:
+    """Of as many tenants as would be good, a machine with little room keeps something of fewer."""
+    limits: dict[str, Any] = {"threads": 1, "prefix_cache": "1MB"}
+    with Router(Settings(limits=Limits(**limits))) as router:
+        whole = router.load("tiny", tiny.path, checksum=tiny.checksum)
+    assert whole.prefix_tenants == 64
+    assert whole.memory.prefixes == 65 * 10**6
+    room = whole.memory.total - 40 * 10**6
+    with Router(Settings(limits=Limits(total_memory=room, **limits))) as router:
+        info = router.load("tiny", tiny.path, checksum=tiny.checksum)
+    assert (info.prefix_tenants, info.max_concurrent) == (16, 16)
+    with (
+        pytest.raises(LoadError, match=r"62\.0 MiB for what is kept of requests"),
+        Router(Settings(limits=Limits(total_memory=room, prefix_tenants=64, **limits))) as router,
+    ):
+        router.load("tiny", tiny.path, checksum=tiny.checksum)
 
 
 def anonymous(pid: int) -> int:
@@ -145,7 +209,7 @@ def test_a_worker_takes_what_was_accounted(
     for length in (256, 1024):
         settings = Settings(
             security=Security(sandboxing=Sandboxing(cpu_limit=1, memory_limit="2GB")),
-            limits=Limits(context_length=length, max_concurrent=sequences),
+            limits=Limits(context_length=length, max_concurrent=sequences, prefix_cache=0),
         )
         with Router(settings) as router:
             info = router.load(which, model.path, checksum=model.checksum)
@@ -178,14 +242,14 @@ def test_the_worker_is_made_as_was_derived(tiny: Model) -> None:
 
 def test_a_machine_with_little_room_gets_fewer_sequences(tiny: Model) -> None:
     """Sixteen would be good, and so would eight; four have room."""
-    with Router(Settings(limits=Limits(threads=1))) as router:
+    with Router(Settings(limits=Limits(threads=1, prefix_cache=0))) as router:
         whole = router.load("tiny", tiny.path, checksum=tiny.checksum).memory
     room = whole.total - whole.cache // 16 * 9
-    for limits, sequences in ((Limits(total_memory=room), 4), (Limits(total_memory=whole.total), 16)):
-        with Router(Settings(limits=limits)) as router:
+    for total, sequences in ((room, 4), (whole.total, 16)):
+        with Router(Settings(limits=Limits(total_memory=total, prefix_cache=0))) as router:
             assert router.load("tiny", tiny.path, checksum=tiny.checksum).max_concurrent == sequences
     with (
-        Router(Settings(limits=Limits(total_memory=room, max_concurrent=16))) as router,
+        Router(Settings(limits=Limits(total_memory=room, max_concurrent=16, prefix_cache=0))) as router,
         pytest.raises(LoadError),
     ):
         router.load("tiny", tiny.path, checksum=tiny.checksum)

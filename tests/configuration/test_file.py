@@ -31,6 +31,8 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         trust_level = "zero"
         verification = "always"
         isolation = "maximum"
+        erasure = "danger-none"
+        separation = "danger-none"
         sandboxing.memory_limit = "2GB"
         sandboxing.cpu_limit = 1
         sandboxing.network_access = false
@@ -45,6 +47,9 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         total_context = 4096
         batch_tokens = 64
         threads = 1
+        prefix_cache = "1MB"
+        prefix_tenants = 3
+        prefix_idle = "1m"
         total_memory = "8GB"
         unload_idle = false
         load_timeout = "1m"

@@ -399,7 +399,13 @@ async def test_a_cancelled_batch_stops_what_is_under_way(tiny: Model, tmp_path: 
 
 
 def test_a_batch_for_a_resting_model_starts_it(tiny: Model) -> None:
-    limits = Limits(concurrent_requests=HELD, context_length=256, max_concurrent=1, total_memory="7MiB")
+    limits = Limits(
+        concurrent_requests=HELD,
+        context_length=256,
+        max_concurrent=1,
+        prefix_cache=0,
+        total_memory="7MiB",
+    )
     with Router(Settings(security=settings().security, limits=limits)) as router:
         router.load("first", tiny.path, checksum=tiny.checksum)
         router.load("second", tiny.path, checksum=tiny.checksum)

@@ -33,7 +33,7 @@ ON = {2: -100.0}
 
 
 def settings(**limits: Any) -> Settings:
-    limits = {"context_length": 256, "max_concurrent": 1, "piece_interval": 0, **limits}
+    limits = {"context_length": 256, "max_concurrent": 1, "piece_interval": 0, "prefix_cache": 0, **limits}
     return Settings(
         security=Security(sandboxing=Sandboxing(cpu_limit=1, memory_limit="1GB", timeout="60s")),
         limits=Limits(**limits),

@@ -6,7 +6,7 @@ from strongroom._core import Header
 from strongroom.errors import LoadError, SettingsError
 from strongroom.quantities import mib
 from strongroom.results import MemoryUse
-from strongroom.settings import Limits
+from strongroom.settings import MAX_TENANTS, Limits
 
 __all__ = ["MOST_AUTOMATIC", "STEP", "Capacity", "capacity_of", "default_context"]
 
@@ -19,6 +19,9 @@ DEFAULT_CONTEXT = 4096
 MOST_AUTOMATIC = 16
 """Sequences at once, where `max_concurrent` doesn't say: more gain little on a processor."""
 
+SHARE_OF_PREFIXES = 8
+"""What is kept of requests gets one part of so many, of the address space beside weights and cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
@@ -30,6 +33,10 @@ class Capacity:
     """Sequences that are decoded at once."""
     batch_tokens: int
     """Tokens of one decode step, of all sequences together."""
+    prefix_quota: int
+    """Bytes that may be kept of one tenant's ended requests, and as many of what is published."""
+    prefix_tenants: int
+    """Tenants of which something is kept."""
     memory: MemoryUse
 
 
@@ -46,11 +53,13 @@ def capacity_of(
     address_space: int,
     context_length: int | None = None,
     at_most: int = MOST_AUTOMATIC,
+    at_most_tenants: int = MAX_TENANTS,
 ) -> Capacity:
     """Derive what is left to be automatic, and the memory that a worker takes for it.
 
     `size` is of the weights and `address_space` the worker's, in bytes; `context_length` takes precedence
-    over that of `limits`; `at_most` bounds the sequences where they are automatic. Their cache gets at most
+    over that of `limits`; `at_most` bounds the sequences and `at_most_tenants` the tenants of which
+    something is kept, where they are automatic. The sequences' cache gets at most
     half of what the address space leaves beside the weights: the rest is for computing, for the prompts'
     text and for what an estimate misses.
 
@@ -71,11 +80,14 @@ def capacity_of(
     if (footprint := header.footprint) is None:
         # What the kernel lets it take at most is all that is known.
         rest = max(0, address_space - size)
+        quota, tenants = prefixes_of(limits, rest, at_most_tenants)
         return Capacity(
             length,
             limits.max_concurrent or 1,
             step,
-            MemoryUse(weights=size, cache=0, compute=0, process=rest),
+            quota,
+            tenants,
+            MemoryUse(weights=size, cache=0, compute=0, prefixes=0, process=rest),
         )
 
     each = footprint.cache(length, step)
@@ -90,14 +102,44 @@ def capacity_of(
             f"({mib(most * each)}) are more than memory_limit, {mib(address_space)}",
             "lower context_length or max_concurrent, raise memory_limit, or take a smaller model",
         )
+    quota, tenants = prefixes_of(limits, left - most * each, at_most_tenants)
     return Capacity(
         length,
         most,
         step,
+        quota,
+        tenants,
         MemoryUse(
             weights=size,
             cache=most * each,
             compute=footprint.compute(length, step, most),
+            prefixes=quota * (tenants + 1),
             process=footprint.process(),
         ),
     )
+
+
+def prefixes_of(limits: Limits, left: int, at_most: int) -> tuple[int, int]:
+    """Share out what may be kept of requests: bytes of each tenant, and the number of tenants.
+
+    `left` is the address space beside weights and key-value cache. What is published has the place of one
+    more tenant.
+
+    Raises LoadError where as many tenants as are asked for don't fit.
+    """
+    quota = limits.prefix_cache_bytes
+    if quota == 0:
+        return 0, 0
+    if (tenants := limits.prefix_tenants) is not None:
+        if quota * (tenants + 1) > left:
+            raise LoadError(
+                "load.no_room",
+                f"what is kept of {tenants} tenants' requests, and of what is published, takes "
+                f"{mib(quota * (tenants + 1))}, and weights and key-value cache leave {mib(left)} of "
+                "memory_limit",
+                "lower prefix_cache or prefix_tenants, or raise memory_limit",
+            )
+        return quota, tenants
+    share = left // SHARE_OF_PREFIXES
+    tenants = max(1, min(at_most, share // quota - 1))
+    return min(quota, share // (tenants + 1)), tenants

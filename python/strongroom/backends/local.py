@@ -119,6 +119,12 @@ class Local:
         self._piece_interval = settings.limits.piece_interval_seconds
         if security.isolation == "danger-none":
             logger.warning('%r runs with isolation="danger-none": no layer of the sandbox is in force', name)
+        if security.erasure == "danger-none":
+            logger.warning('%r runs with erasure="danger-none": requests leave prompts in memory', name)
+        if security.separation == "danger-none":
+            logger.warning(
+                '%r runs with separation="danger-none": tenants can tell what others have asked', name
+            )
         self._model = _core.Model.start(
             image,
             directory=str(WORKERS),
@@ -132,11 +138,11 @@ class Local:
             max_concurrent=capacity.max_concurrent,
             batch_tokens=capacity.batch_tokens,
             threads=settings.limits.threads,
-            prefix_quota=0,
-            prefix_tenants=0,
-            prefix_idle=600,
-            erase=True,
-            separate=True,
+            prefix_quota=capacity.prefix_quota,
+            prefix_tenants=capacity.prefix_tenants,
+            prefix_idle=settings.limits.prefix_idle_seconds,
+            erase=security.erasure == "always",
+            separate=security.separation == "tenant",
             embeddings=None,
             context_length=settings.limits.context_length if context_length is None else context_length,
             chat_template=chat_template,
@@ -184,6 +190,7 @@ class Local:
             lock_seconds=model.lock_seconds,
             load_seconds=model.load_seconds,
             max_concurrent=model.max_concurrent,
+            prefix_tenants=self._capacity.prefix_tenants,
             memory=self._capacity.memory,
         )
 

@@ -54,6 +54,8 @@ class Budget:
                 f"{mib(memory.cache)} of key-value cache",
                 f"{mib(memory.compute + memory.process)} to compute in",
             ]
+        if memory.prefixes:
+            parts.append(f"{mib(memory.prefixes)} for what is kept of requests")
         left = max(0, self._left(claim, list(others.values())) + claim.resident)
         where = (
             f"{mib(left)} are free on this machine, a reserve left aside"

@@ -31,7 +31,7 @@ from strongroom.options import shown
 from strongroom.quantities import invalid
 from strongroom.results import MemoryUse, ModelInfo
 from strongroom.router.registry import MakeRoom, Registry, checked_name
-from strongroom.settings import Settings
+from strongroom.settings import MAX_TENANTS, Settings
 from strongroom.store.store import Store
 from strongroom.trust import lock
 from strongroom.trust.evidence import Https, HuggingFace
@@ -161,8 +161,12 @@ class Recipe:
         return local
 
     def _capacity(self, image: _core.Image, make_room: MakeRoom) -> Capacity:
-        """Make room for a worker; where as many sequences as would be good don't fit, for half of them."""
-        limits, at_most = self._settings.limits, MOST_AUTOMATIC
+        """Make room for a worker.
+
+        Where what would be good doesn't fit, it keeps something of half as many tenants, down to one, then it
+        decodes half as many sequences.
+        """
+        limits, at_most, tenants = self._settings.limits, MOST_AUTOMATIC, MAX_TENANTS
         while True:
             capacity = capacity_of(
                 image.header,
@@ -171,10 +175,14 @@ class Recipe:
                 address_space=self._settings.security.sandboxing.address_space,
                 context_length=self._context_length,
                 at_most=at_most,
+                at_most_tenants=tenants,
             )
             try:
                 make_room(capacity.memory)
             except LoadError:
+                if limits.prefix_tenants is None and capacity.prefix_tenants > 1:
+                    tenants = capacity.prefix_tenants // 2
+                    continue
                 if limits.max_concurrent is not None or capacity.max_concurrent == 1:
                     raise
                 at_most = capacity.max_concurrent // 2
@@ -258,7 +266,7 @@ class Recipe:
 
 def weights_of(size: int) -> MemoryUse:
     """Return what is known of a model's memory before it is read: its weights."""
-    return MemoryUse(weights=size, cache=0, compute=0, process=0)
+    return MemoryUse(weights=size, cache=0, compute=0, prefixes=0, process=0)
 
 
 def size_of(path: str) -> int:
