@@ -37,8 +37,8 @@ def test_defaults() -> None:
     assert settings.security.sandboxing.timeout_seconds == 300
     assert settings.limits.load_timeout_seconds == 120
     assert settings.limits.context_length is None
-    assert settings.limits.concurrent_requests == 16
     assert settings.limits.instruction_set == "auto"
+    assert settings.limits.concurrent_requests == 64
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,10 @@ def test_what_nothing_enforces_yet_raises_and_says_so(
         (Security, {"verification": False}, "verification must be"),
         (Security, {"isolation": "none"}, "isolation must be"),
         (Security, {"isolation": ["process"]}, "isolation must be"),
+        (Security, {"erasure": "never"}, "erasure must be"),
+        (Security, {"erasure": False}, "erasure must be"),
+        (Security, {"separation": "none"}, "separation must be"),
+        (Security, {"separation": ["tenant"]}, "separation must be"),
         (Sandboxing, {"memory_limit": "much"}, "memory_limit must be"),
         (Sandboxing, {"memory_limit": "31.9MB"}, "memory_limit must be at least 32MB"),
         (Sandboxing, {"memory_limit": 1}, "memory_limit must be at least 32MB"),
@@ -92,7 +96,7 @@ def test_what_nothing_enforces_yet_raises_and_says_so(
         (Limits, {"concurrent_requests": 0}, "concurrent_requests must be"),
         (Limits, {"concurrent_requests": 10**6}, "concurrent_requests must be"),
         (Limits, {"tenant_requests": 0}, "tenant_requests must be"),
-        (Limits, {"tenant_requests": 17}, "tenant_requests must be at most concurrent_requests, 16"),
+        (Limits, {"tenant_requests": 65}, "tenant_requests must be at most concurrent_requests, 64"),
         (Limits, {"load_timeout": -1}, "load_timeout must be"),
         (Settings, {"sources": ("https://models.test",)}, "sources must be a Sources"),
         (Sources, {"hosts": "https://models.test"}, "hosts must be a list"),
@@ -137,7 +141,7 @@ def test_every_option_is_refused_when_it_is_misspelt(branch: Any) -> None:
 
 
 def test_a_word_that_is_near_to_none_lists_what_there_is() -> None:
-    with pytest.raises(SettingsError, match="Limits has no option 'zzz': it has concurrent_requests, "):
+    with pytest.raises(SettingsError, match="Limits has no option 'zzz': it has batch_tokens, "):
         Limits(zzz=1)  # type: ignore[call-arg]
 
 

@@ -43,12 +43,14 @@ The public names:
 - Timings: where a request's time went
 - FinishReason: why an answer ended
 - ModelInfo: a loaded model, and the worker and sandbox that serve it
+- MemoryUse: what it takes of memory
 - Layer: one layer of a worker's sandbox
 - fetch: a source on a host into the cache, proved
 - Fetched: where `fetch` put it
 - inspect: digest and preflight of a file, without handing one byte to C++
 - Inspection: what `inspect` saw
 - Header: what a model's file says about itself
+- Footprint: what a worker of it takes of memory, as far as the file says
 - Tokenizer: what it says about its vocabulary
 - SpecialToken: a token with a role of its own
 - Finding: something that preflight noticed and does not refuse
@@ -95,6 +97,7 @@ The public names:
 - TemplateError: the chat template is missing, fails, or can't be trusted
 - RequestError: the request was refused, or missed its deadline
 - RouterError: the Router is closed, or has no such model
+- JournalError: the journal of a batch can't be used, is damaged, or is another batch's
 - ArenaError: a secure buffer can't be had, used or freed
 - SecureMemoryError: the kernel doesn't give memory that is protected as was asked for
 """
@@ -105,6 +108,7 @@ if TYPE_CHECKING:
     from strongroom._core import (
         Capability,
         Finding,
+        Footprint,
         Header,
         Inspection,
         Layer,
@@ -120,6 +124,7 @@ if TYPE_CHECKING:
         ChecksumError,
         DataError,
         FetchError,
+        JournalError,
         LoadError,
         ManifestError,
         OptionError,
@@ -156,7 +161,7 @@ if TYPE_CHECKING:
     from strongroom.models.manifest import ManifestEvidence, sign_manifest, verify_manifest
     from strongroom.models.sealing import add_to_store
     from strongroom.models.signing import generate_key, sign, verify_signature
-    from strongroom.results import Completion, FinishReason, ModelInfo, Piece, Timings
+    from strongroom.results import Completion, FinishReason, MemoryUse, ModelInfo, Piece, Timings
     from strongroom.router.async_router import AsyncRouter
     from strongroom.router.router import Router
     from strongroom.router.stream import AsyncStream, Stream
@@ -194,8 +199,10 @@ __all__ = [
     "Fetched",
     "Finding",
     "FinishReason",
+    "Footprint",
     "Header",
     "Inspection",
+    "JournalError",
     "KernelKey",
     "KeyFile",
     "KeyService",
@@ -204,6 +211,7 @@ __all__ = [
     "LoadError",
     "ManifestError",
     "ManifestEvidence",
+    "MemoryUse",
     "Message",
     "MessageDict",
     "ModelInfo",
@@ -284,8 +292,10 @@ _WHERE = {
     "Fetched": "strongroom.models.fetching",
     "Finding": "strongroom._core",
     "FinishReason": "strongroom.results",
+    "Footprint": "strongroom._core",
     "Header": "strongroom._core",
     "Inspection": "strongroom._core",
+    "JournalError": "strongroom.errors",
     "KernelKey": "strongroom.store.keys",
     "KeyFile": "strongroom.store.keys",
     "KeyService": "strongroom.store.keys",
@@ -294,6 +304,7 @@ _WHERE = {
     "LoadError": "strongroom.errors",
     "ManifestError": "strongroom.errors",
     "ManifestEvidence": "strongroom.models.manifest",
+    "MemoryUse": "strongroom.results",
     "Message": "strongroom.messages",
     "MessageDict": "strongroom.messages",
     "ModelInfo": "strongroom.results",

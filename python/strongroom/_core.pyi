@@ -25,6 +25,7 @@ __all__ = [
     "Fetched",
     "Finding",
     "Finished",
+    "Footprint",
     "Header",
     "Image",
     "Inspection",
@@ -515,6 +516,26 @@ class Tokenizer:
     def special_tokens(self) -> list[SpecialToken]: ...
 
 @final
+class Footprint:
+    """What a worker of a model takes of memory besides the weights, in bytes."""
+
+    @property
+    def token_bytes(self) -> int:
+        """Of cache, for a token, in the layers that see the whole context."""
+    @property
+    def window_token_bytes(self) -> int:
+        """Of cache, for a token, in the layers that see a window of it."""
+    @property
+    def window(self) -> int:
+        """Tokens of that window; 0 where no layer has one."""
+    def cache(self, context_length: int, batch_tokens: int) -> int:
+        """Of the key-value cache of one sequence: exact."""
+    def compute(self, context_length: int, batch_tokens: int, sequences: int) -> int:
+        """Of the buffers that a step is computed in: an estimate."""
+    def process(self) -> int:
+        """Of the process itself: an estimate."""
+
+@final
 class Header:
     """A GGUF header that preflight accepted. Text in it is the file's: untrusted."""
 
@@ -540,6 +561,9 @@ class Header:
     def tokenizer(self) -> Tokenizer: ...
     @property
     def chat_template(self) -> str | None: ...
+    @property
+    def footprint(self) -> Footprint | None:
+        """None where the architecture isn't checked in depth."""
     @property
     def tensor_count(self) -> int: ...
     @property
@@ -842,6 +866,11 @@ class Bell:
         """The keys of the streams that got something since the last call, in no order; never blocks.
 
         A key may be one of a stream that is gone, or that has been read meanwhile.
+
+        Raises RouterError (`router.forked`).
+        """
+    def ring(self, key: int) -> None:
+        """Tells the reader of `key`, for what no stream has.
 
         Raises RouterError (`router.forked`).
         """

@@ -13,6 +13,7 @@ __all__ = [
     "ChecksumError",
     "DataError",
     "FetchError",
+    "JournalError",
     "LoadError",
     "ManifestError",
     "OptionError",
@@ -96,16 +97,24 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "trust.lock_malformed": "restore it from a copy; removing it accepts whatever is loaded next",
         "trust.lock_unwritable": "make room or let this user write there, or name another file in trust.lock",
         "trust.lock_busy": "try again once the other process is done",
+        "load.no_room": "unload a model, lower context_length or max_concurrent, or raise total_memory",
         "prompt.empty": "give a prompt that is not empty",
         "prompt.invalid": "give a string, or messages with `role`, `content` and, where wanted, `name`",
         "prompt.not_unicode": "give text that encodes to UTF-8: without lone surrogates or invalid bytes",
         "request.already_read": "read a stream in one thread or task, and pass its pieces on from there",
         "request.unfinished": "read the stream to its end before asking for its result",
+        "journal.damaged": "restore it from a copy; without it the batch begins anew",
+        "journal.foreign": "name the journal of this batch: the same model and options; or a new file",
+        "journal.busy": "wait for the other batch, or name another file",
+        "journal.permissions": "let nobody but its owner read and write it: chmod 600",
+        "journal.special": "name a regular file, or one that isn't there yet",
+        "journal.unusable": "make room, or let this user read and write it",
         "router.closed": "make a new Router",
         "router.forked": "make a Router in the child process, or start children with `spawn`",
         "router.unknown_model": "load the model under this name first, or use a name that is loaded",
         "router.ambiguous_model": "say which one with model=",
         "router.name_taken": "unload the model that has the name, or choose another name",
+        "router.model_changed": "unload it, and load the new one if it is the one that is meant",
         "router.invalid_name": "give a name of 1 to 100 printable characters",
     }
 )
@@ -224,6 +233,10 @@ class RouterError(StrongroomError):
     """The router is closed, or has no such model."""
 
 
+class JournalError(StrongroomError):
+    """The journal of a batch can't be used, is damaged, or is another batch's."""
+
+
 class ArenaError(StrongroomError, BufferError):
     """A secure buffer can't be had within its arena's limits, not be used any more, or not be freed yet."""
 
@@ -253,6 +266,7 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "template": TemplateError,
         "request": RequestError,
         "router": RouterError,
+        "journal": JournalError,
         "seal": SealError,
         "data": DataError,
         "store": StoreError,

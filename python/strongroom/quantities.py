@@ -7,7 +7,7 @@ import re
 from strongroom.errors import SettingsError, StrongroomError
 from strongroom.options import described, shown
 
-__all__ = ["bytes_of", "cores_of", "seconds_of"]
+__all__ = ["bytes_of", "cores_of", "mib", "seconds_of"]
 
 SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGT]i?)?B", re.ASCII)
 FACTORS = {None: 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
@@ -24,6 +24,11 @@ PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%", re.ASCII)
 MAX_BYTES = 2**63 - 1
 MIN_SECONDS = 0.001
 MAX_SECONDS = 86_400.0
+
+
+def mib(size: int) -> str:
+    """Show a number of bytes."""
+    return f"{size / 2**20:,.1f} MiB"
 
 
 def invalid(option: str, value: object, expected: str) -> SettingsError:

@@ -7,7 +7,7 @@ from strongroom._core import Finding, Layer
 from strongroom.models.evidence import Evidence
 from strongroom.settings import Isolation
 
-__all__ = ["Completion", "FinishReason", "ModelInfo", "Piece", "Timings"]
+__all__ = ["Completion", "FinishReason", "MemoryUse", "ModelInfo", "Piece", "Timings"]
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -51,6 +51,33 @@ class Completion:
     seed: int
     """Of the random numbers: the same seed, options and prompt choose alike."""
     timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """What a loaded model takes of memory, in bytes, as it was accounted before it was started."""
+
+    weights: int
+    """The sealed image, which all workers of it share."""
+    cache: int
+    """The key-value cache of all sequences that are decoded at once."""
+    compute: int
+    """The buffers that a step is computed in: an estimate."""
+    prefixes: int
+    """What may be kept of tenants' ended requests, and of what is published."""
+    process: int
+    """The process itself, its vocabulary and heap: an estimate. Of an architecture that isn't checked in
+    depth all that the memory limit lets it take beside the weights."""
+
+    @property
+    def worker(self) -> int:
+        """All but the weights: what ends with the worker."""
+        return self.cache + self.compute + self.prefixes + self.process
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +131,18 @@ class ModelInfo:
     """From the worker's first order to its sandbox in force."""
     load_seconds: float
     """In llama.cpp: parsing the image and making the context."""
+    max_concurrent: int
+    """Sequences that are decoded at once, as the worker found possible."""
+    prefix_tenants: int
+    """Tenants of which something is kept at the same time."""
+    memory: MemoryUse
+    """What it takes while it is loaded."""
+    state: Literal["ready", "resting"] = "ready"
+    """"resting": unloaded to make place, and started again by the next request."""
+    kept: bool = False
+    """Whether it is never unloaded to make place."""
+    idle_seconds: float = field(default=0.0, compare=False)
+    """Since a request last used it; 0 while one does."""
     evidence: tuple[Evidence, ...] = ()
     """What verifying its signature found, where a key was given; of a model in parts one per part."""
     failure: tuple[str, str] | None = None

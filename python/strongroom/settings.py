@@ -12,6 +12,7 @@ A misspelt option, a value that can't be read, and an option that can't be enfor
 `SettingsError`, which names the option.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -27,9 +28,19 @@ __all__ = ["Limits", "Sandboxing", "Security", "Settings"]
 Isolation = Literal["process", "maximum", "danger-none"]
 Verification = Literal["always", "danger-none"]
 InstructionSet = Literal["auto", "avx2", "avx512"]
+Erasure = Literal["always", "danger-none"]
+Separation = Literal["tenant", "danger-none"]
 
 MAX_CONTEXT = 2**31 - 1
 MAX_REQUESTS = 1024
+MAX_SEQUENCES = 128
+"""As many as the protocol lets a worker decode at once."""
+MAX_THREADS = 1024
+MAX_BATCH = 8192
+"""Tokens of a step; with more a cancelled request would decode for seconds."""
+MAX_TENANTS = 64
+"""Tenants of which prefixes are kept, where `prefix_tenants` doesn't say."""
+MOST_TENANTS = 65_536
 MIN_MEMORY = 32 * 10**6
 """With less no worker can load the smallest of models."""
 
@@ -101,6 +112,12 @@ class Security(Options):
     isolation: Isolation = "process"
     """"process" requires seccomp, the rlimits and Landlock; "maximum" also Landlock's network and scope
     rights, and no swap; "danger-none" is a worker with no layer in force, for measuring."""
+    erasure: Erasure = "always"
+    """"always" overwrites what an ended request left in its worker; "danger-none" leaves it, to measure what
+    that costs."""
+    separation: Separation = "tenant"
+    """"tenant" keeps what is kept of one tenant from all others; "danger-none" takes all requests for one
+    tenant's, nobody's too, to measure what that costs."""
     sandboxing: Sandboxing = field(default_factory=Sandboxing)
     """Bounds of a worker."""
     model_verification: ModelVerification = field(default_factory=ModelVerification)
@@ -119,6 +136,10 @@ class Security(Options):
             raise unavailable("isolation", isolation, 'use "process" or "maximum"')
         if isolation not in ("process", "maximum", "danger-none"):
             raise invalid("isolation", isolation, '"process", "maximum" or "danger-none"')
+        if self.erasure not in ("always", "danger-none"):
+            raise invalid("erasure", self.erasure, '"always" or "danger-none"')
+        if self.separation not in ("tenant", "danger-none"):
+            raise invalid("separation", self.separation, '"tenant" or "danger-none"')
         if not isinstance(self.sandboxing, Sandboxing):
             raise invalid("sandboxing", self.sandboxing, "a Sandboxing")
         if not isinstance(self.model_verification, ModelVerification):
@@ -139,10 +160,38 @@ class Limits(Options):
 
     context_length: int | None = None
     """Tokens of prompt and answer together; None is min(what the model was trained with, 4096)."""
-    concurrent_requests: int = 16
+    concurrent_requests: int = 64
     """Requests that one model holds at once, waiting ones included; more are refused."""
     tenant_requests: int | None = None
     """Of these, for one tenant; None is as many. Requests without a tenant are bounded together alone."""
+    max_concurrent: int | None = None
+    """Sequences that one model decodes at once, 1 to 128; None is as many as half of the memory that its
+    weights leave holds the key-value cache of, at most 16."""
+    total_context: int | None = None
+    """Tokens of all sequences of one model together; max_concurrent is lowered to hold it."""
+    batch_tokens: int | None = None
+    """Tokens of one decode step at most, all sequences together; None is 64."""
+    threads: int | None = None
+    """That compute, of each model: at most as many as it may have cores; None is one per core that is
+    really free."""
+    prefix_cache: str | int = "64MB"
+    """Bytes that what one model keeps of ended requests may take, for each tenant apart, so that a prompt
+    that begins alike needn't be read again; as many again are for what is published. Less where an eighth of
+    what memory_limit leaves is less and prefix_tenants isn't given. 0 keeps nothing, and nothing can be
+    published."""
+    prefix_tenants: int | None = None
+    """Tenants of which something is kept at the same time; of one more nothing is, until one was idle for
+    prefix_idle. None is as many as fit into an eighth of what memory_limit leaves beside weights and
+    key-value cache, 1 to 64."""
+    prefix_idle: str | float = "10m"
+    """From a tenant's last request to all being overwritten that is kept of it; at least 1s, rounded up to
+    whole seconds."""
+    total_memory: str | int | None = None
+    """Of all models of a Router together, weights, caches and computation, accounted before one is started:
+    "8GB"; None is what the machine and its control group have available at that time, less a reserve."""
+    unload_idle: bool = True
+    """Whether a model that no request is using may be unloaded to make place for another, the longest unused
+    first; the next request for it starts it again. False refuses the other one instead."""
     load_timeout: str | float = "120s"
     """From a worker's start to its model being ready."""
     piece_interval: str | float = "40ms"
@@ -167,8 +216,27 @@ class Limits(Options):
         if self.tenant_requests is not None:
             whole("tenant_requests", self.tenant_requests, MAX_REQUESTS)
             if self.tenant_requests > self.concurrent_requests:  # it would never act
-                most = f"at most concurrent_requests, {self.concurrent_requests}"
-                raise invalid("tenant_requests", self.tenant_requests, most)
+                bound = f"at most concurrent_requests, {self.concurrent_requests}"
+                raise invalid("tenant_requests", self.tenant_requests, bound)
+        for option, value, most in (
+            ("max_concurrent", self.max_concurrent, MAX_SEQUENCES),
+            ("total_context", self.total_context, MAX_CONTEXT),
+            ("batch_tokens", self.batch_tokens, MAX_BATCH),
+            ("threads", self.threads, MAX_THREADS),
+            ("prefix_tenants", self.prefix_tenants, MOST_TENANTS),
+        ):
+            if value is not None:
+                whole(option, value, most)
+        self._check_together()
+        _ = self.total_memory_bytes, self.prefix_idle_seconds
+        if self.prefix_cache_bytes == 0 and self.prefix_tenants is not None:  # it would never act
+            raise SettingsError(
+                "settings.conflict",
+                f"prefix_tenants={self.prefix_tenants} has nothing to share out: prefix_cache is 0",
+                "leave out prefix_tenants, or give prefix_cache a size",
+            )
+        if not isinstance(self.unload_idle, bool):
+            raise invalid("unload_idle", self.unload_idle, "True or False")
         seconds_of("load_timeout", self.load_timeout)
         _ = self.piece_interval_seconds
         if self.instruction_set not in get_args(InstructionSet):
@@ -179,6 +247,41 @@ class Limits(Options):
             layers: object = getattr(self, name)
             if layers != 0 or isinstance(layers, bool):
                 raise unavailable(name, layers, "no worker computes on a GPU, use 0")
+
+    def _check_together(self) -> None:
+        """Refuse numbers of which one makes another impossible."""
+        if self.batch_tokens and self.max_concurrent and self.batch_tokens < self.max_concurrent:
+            raise SettingsError(
+                "settings.conflict",
+                f"batch_tokens={self.batch_tokens} is less than max_concurrent={self.max_concurrent}: a step "
+                "takes one token of each sequence at least",
+            )
+        if self.total_context and self.context_length and self.total_context < self.context_length:
+            raise SettingsError(
+                "settings.conflict",
+                f"total_context={self.total_context} is less than context_length={self.context_length}, the "
+                "tokens of one request",
+            )
+
+    @property
+    def prefix_cache_bytes(self) -> int:
+        """`prefix_cache` in bytes."""
+        if self.prefix_cache == 0 and not isinstance(self.prefix_cache, bool):
+            return 0
+        return bytes_of("prefix_cache", self.prefix_cache)
+
+    @property
+    def prefix_idle_seconds(self) -> int:
+        """`prefix_idle` in whole seconds."""
+        seconds = seconds_of("prefix_idle", self.prefix_idle)
+        if seconds < 1:
+            raise invalid("prefix_idle", self.prefix_idle, "at least 1s")
+        return math.ceil(seconds)
+
+    @property
+    def total_memory_bytes(self) -> int | None:
+        """`total_memory` in bytes."""
+        return None if self.total_memory is None else bytes_of("total_memory", self.total_memory)
 
     @property
     def load_timeout_seconds(self) -> float:

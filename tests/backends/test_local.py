@@ -27,6 +27,7 @@ from strongroom import (
     _core,
 )
 from strongroom.backends.backend import Began, Finished
+from strongroom.backends.capacity import capacity_of
 from strongroom.backends.local import WORKERS, Local
 from strongroom.models.trust import admit
 from tests.conftest import Model, settings
@@ -125,7 +126,13 @@ def test_a_context_length_that_is_none(tiny: Model, length: Any, code: str) -> N
 def test_a_context_that_the_memory_does_not_hold(tiny: Model) -> None:
     with Router(settings()) as router, pytest.raises(StrongroomError) as caught:
         router.load("tiny", tiny.path, checksum=tiny.checksum, context_length=2**24)
-    assert caught.value.code in {"load.context", "worker.out_of_memory", "option.out_of_range"}
+    assert caught.value.code == "load.no_room"  # before a worker was started
+
+
+def test_a_context_longer_than_the_trained_one(tiny: Model) -> None:
+    with Router(settings()) as router, pytest.raises(LoadError) as caught:
+        router.load("tiny", tiny.path, checksum=tiny.checksum, context_length=4096)
+    assert caught.value.code == "load.context"
 
 
 def test_a_model_larger_than_the_memory_limit(smol: Model) -> None:
@@ -272,8 +279,17 @@ def test_a_whole_answer_wakes_its_reader_once(tiny: Model) -> None:
         allow_architectures=(),
         progress=None,
     )
+    chosen = settings()
+    capacity = capacity_of(image.header, image.size, chosen.limits, address_space=10**9)
     local = Local(
-        "tiny", str(tiny.path), image, decision, settings(), context_length=None, chat_template=None
+        "tiny",
+        str(tiny.path),
+        image,
+        decision,
+        chosen,
+        capacity=capacity,
+        context_length=None,
+        chat_template=None,
     )
     try:
         sampling = Sampling(max_tokens=32, logit_bias=ON)

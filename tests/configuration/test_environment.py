@@ -86,6 +86,28 @@ def test_a_refused_value_names_the_variable(variable: str, value: str, code: str
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [("verification", "always"), ("isolation", "maximum"), ("erasure", "always"), ("separation", "tenant")],
+)
+def test_a_variable_switches_off_nothing_that_the_file_asks_for(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    variable = f"STRONGROOM_SECURITY__{name.upper()}"
+    danger = {variable: "danger-none"}
+    path = written(tmp_path, f"[security]\n{name} = '{value}'")
+    with pytest.raises(SettingsError, match=f"{variable} would switch off what .* asks for") as caught:
+        load_settings(path, environment=danger)
+    assert caught.value.code == "settings.conflict"
+    # Where the file says nothing, or the same, it does what it says; and so does code.
+    assert getattr(load_settings(environment={**BARE, **danger}).security, name) == "danger-none"
+    path = written(tmp_path, f"[security]\n{name} = 'danger-none'")
+    assert getattr(load_settings(path, environment=danger).security, name) == "danger-none"
+    overrides = {f"security.{name}": "danger-none"}
+    path = written(tmp_path, f"[security]\n{name} = '{value}'")
+    assert getattr(load_settings(path, environment={}, overrides=overrides).security, name) == "danger-none"
+
+
+@pytest.mark.parametrize(
     "variable",
     [
         "STRONGROOM_SECURITY__ISOLATON",

@@ -31,6 +31,8 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         trust_level = "zero"
         verification = "always"
         isolation = "maximum"
+        erasure = "danger-none"
+        separation = "danger-none"
         sandboxing.memory_limit = "2GB"
         sandboxing.cpu_limit = 1
         sandboxing.network_access = false
@@ -41,6 +43,15 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         context_length = 2048
         concurrent_requests = 5
         tenant_requests = 4
+        max_concurrent = 2
+        total_context = 4096
+        batch_tokens = 64
+        threads = 1
+        prefix_cache = "1MB"
+        prefix_tenants = 3
+        prefix_idle = "1m"
+        total_memory = "8GB"
+        unload_idle = false
         load_timeout = "1m"
         piece_interval = "1s"
         instruction_set = "avx2"
@@ -120,7 +131,7 @@ def test_the_working_directory_is_never_looked_in(
     monkeypatch.chdir(tmp_path)
     configuration = configure(environment=environment)
     assert configuration.file is None
-    assert configuration.settings.limits.concurrent_requests == 16
+    assert configuration.settings.limits.concurrent_requests == 64
 
 
 @pytest.mark.parametrize("named", ["", "strongroom.toml", "./strongroom.toml"])

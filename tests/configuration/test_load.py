@@ -54,7 +54,7 @@ def test_precedence(tmp_path: Path) -> None:
         layers.pop("environment", None)
         return configure(path if file else None, environment=environment, **layers).value(name)
 
-    assert configured(file=False) == 16
+    assert configured(file=False) == 64
     assert configured(file=True) == 1
     assert configured(file=True, environment={}) == 2
     assert configured(file=True, environment={}, command_line={name: 3}) == 3

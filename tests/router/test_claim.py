@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import threading
 from typing import Any
 
 import pytest
@@ -122,3 +123,21 @@ def test_a_request_of_nobodys_counts_among_all_alone(tiny: Model) -> None:
             router.stream("the", raw=True)
         os.kill(info.pid, signal.SIGCONT)
         assert [stream.read().completion_tokens for stream in held] == [1, 1, 1]
+
+
+def test_a_batch_is_its_tenant_s(tiny: Model) -> None:
+    limits = Limits(concurrent_requests=4, tenant_requests=2)
+    with Router(Settings(security=settings().security, limits=limits)) as router:
+        info = router.load("tiny", tiny.path, checksum=tiny.checksum)
+        os.kill(info.pid, signal.SIGSTOP)
+        held = [router.stream("the", raw=True, max_tokens=1, tenant="hog") for _ in range(2)]
+        goes_on = threading.Timer(0.3, os.kill, (info.pid, signal.SIGCONT))
+        goes_on.start()
+        # Four at once, of which the tenant may have two: the rest waits, and fails nowhere.
+        results = router.generate_batch(["the"] * 6, raw=True, tenant=b"hog", max_tokens=1, priority="low")
+        assert [getattr(result, "completion_tokens", result) for result in results] == [1] * 6
+        assert [stream.read().completion_tokens for stream in held] == [1, 1]
+        with pytest.raises(OptionError, match="tenant must"):
+            router.generate_batch([], tenant="")
+        with pytest.raises(OptionError, match="priority must"):
+            router.generate_batch([], priority="urgent")  # type: ignore[arg-type]

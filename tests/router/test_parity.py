@@ -49,6 +49,7 @@ def test_the_names_are_those_of_the_documentation() -> None:
         "chat",
         "complete",
         "stream",
+        "generate_batch",
         "tokenize",
         "close",
     }

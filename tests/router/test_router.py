@@ -500,7 +500,8 @@ def test_one_broken_model_hides_no_other(router: Router, tiny: Model) -> None:
 
     router.load("broken", tiny.path, checksum=tiny.checksum)
     before = router.models()[1]
-    _, backend = router._registry.get("broken")
+    backend = router._registry._entries["broken"].backend
+    assert backend is not None
     backend.close()
     assert isinstance(backend, Local)
     backend._model = Broken()  # type: ignore[assignment]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from strongroom import _core
 from strongroom.backends.backend import Began, Embedded, Event, Finished, Priority, Published
+from strongroom.backends.capacity import Capacity
 from strongroom.backends.dispatch import worker_for
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
@@ -18,12 +19,24 @@ from strongroom.settings import MAX_CONTEXT, Settings
 from strongroom.text import utf8_size
 from strongroom.trust.decision import Decision
 
-__all__ = ["Local"]
+__all__ = ["Local", "check_options"]
 
 logger = logging.getLogger("strongroom.backends")
 
 WORKERS = Path(__file__).parent.parent
 """Where the wheel puts the workers' executables."""
+
+
+def check_options(context_length: int | None, chat_template: str | None) -> None:
+    """Check what a load may set for a worker.
+
+    Raises OptionError.
+    """
+    if context_length is not None:
+        whole("context_length", context_length, 1, MAX_CONTEXT)
+    template: object = chat_template
+    if template is not None and (not isinstance(template, str) or utf8_size(template) is None):
+        raise OptionError("option.wrong_type", "chat_template must be text without lone surrogates")
 
 
 def event_of(
@@ -85,6 +98,7 @@ class Local:
         decision: Decision,
         settings: Settings,
         *,
+        capacity: Capacity,
         context_length: int | None,
         chat_template: str | None,
         proceed: Callable[[], bool] | None = None,
@@ -94,21 +108,24 @@ class Local:
         Once `proceed`, which is called now and then, returns False, the worker is ended and LoadError
         raised.
         """
-        if context_length is not None:
-            whole("context_length", context_length, 1, MAX_CONTEXT)
-        template: object = chat_template
-        if template is not None and (not isinstance(template, str) or utf8_size(template) is None):
-            raise OptionError("option.wrong_type", "chat_template must be text without lone surrogates")
+        check_options(context_length, chat_template)
         security = settings.security
         self._name = name
         self._path = path
         self._image = image
         self._decision = decision
+        self._capacity = capacity
         self._isolation = security.isolation
         self._timeout = security.sandboxing.timeout_seconds
         self._piece_interval = settings.limits.piece_interval_seconds
         if security.isolation == "danger-none":
             logger.warning('%r runs with isolation="danger-none": no layer of the sandbox is in force', name)
+        if security.erasure == "danger-none":
+            logger.warning('%r runs with erasure="danger-none": requests leave prompts in memory', name)
+        if security.separation == "danger-none":
+            logger.warning(
+                '%r runs with separation="danger-none": tenants can tell what others have asked', name
+            )
         worker = worker_for(settings.limits, WORKERS)
         self._instruction_set = worker.instruction_set
         self._model = _core.Model.start(
@@ -121,14 +138,14 @@ class Local:
             request_timeout=self._timeout,
             concurrent_requests=settings.limits.concurrent_requests,
             tenant_requests=settings.limits.tenant_requests,
-            max_concurrent=4,
-            batch_tokens=64,
-            threads=None,
-            prefix_quota=0,
-            prefix_tenants=0,
-            prefix_idle=600,
-            erase=True,
-            separate=True,
+            max_concurrent=capacity.max_concurrent,
+            batch_tokens=capacity.batch_tokens,
+            threads=settings.limits.threads,
+            prefix_quota=capacity.prefix_quota,
+            prefix_tenants=capacity.prefix_tenants,
+            prefix_idle=settings.limits.prefix_idle_seconds,
+            erase=security.erasure == "always",
+            separate=security.separation == "tenant",
             embeddings=None,
             context_length=settings.limits.context_length if context_length is None else context_length,
             chat_template=chat_template,
@@ -176,6 +193,9 @@ class Local:
             image_seconds=image.seconds,
             lock_seconds=model.lock_seconds,
             load_seconds=model.load_seconds,
+            max_concurrent=model.max_concurrent,
+            prefix_tenants=self._capacity.prefix_tenants,
+            memory=self._capacity.memory,
         )
 
     def generate(

@@ -26,6 +26,7 @@ class Strongroom(Commands):
 
     table: ClassVar = {
         "run": Entry("strongroom.cli.run", "run"),
+        "batch": Entry("strongroom.cli.batch", "batch"),
         "fetch": Entry("strongroom.cli.fetch", "fetch"),
         "inspect": Entry("strongroom.cli.inspect", "inspect"),
         "verify": Entry("strongroom.cli.verify", "verify"),

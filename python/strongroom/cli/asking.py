@@ -69,6 +69,7 @@ def json_of_model(info: ModelInfo) -> dict[str, Any]:
     """Return a loaded model for programs."""
     model = {field.name: getattr(info, field.name) for field in dataclasses.fields(info)}
     model["evidence"] = [dataclasses.asdict(evidence) for evidence in info.evidence]
+    model["memory"] = {**dataclasses.asdict(info.memory), "total": info.memory.total}
     model["findings"] = [{"code": finding.code, "message": finding.message} for finding in info.findings]
     model["sandbox"] = [
         {"name": layer.name, "state": layer.state, "detail": layer.detail} for layer in info.sandbox

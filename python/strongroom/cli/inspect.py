@@ -5,13 +5,15 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from strongroom._core import Header, Inspection
+from strongroom._core import Footprint, Header, Inspection
+from strongroom.backends.capacity import STEP, default_context
 from strongroom.cli.arguments import Architectures
 from strongroom.cli.progress import checking
 from strongroom.cli.terminal import json_of, note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import StrongroomError
 from strongroom.models import inspection
+from strongroom.quantities import mib
 
 __all__ = ["inspect"]
 
@@ -76,12 +78,31 @@ def table_of(model: str, seen: Inspection) -> Table:
         row("tokenizer", f"{kind}, {tokenizer.vocabulary_size:,} tokens")
         for token in tokenizer.special_tokens:
             row(f"token {token.role}", f"{token.id} {token.text}")
+        for name, value in memory_of(seen.size, header):
+            row(name, value)
         row("chat template", header.chat_template if header.chat_template is not None else "none")
         for finding in header.findings:
             row("finding", f"{finding.message} [{finding.code}]", "yellow")
         if not header.findings:
             row("findings", "none", "green")
     return table
+
+
+def memory_of(size: int, header: Header) -> list[tuple[str, str]]:
+    """Return what a worker takes of memory, in words."""
+    if (footprint := header.footprint) is None:
+        return [("memory", f"{mib(size)} of weights; the rest isn't known of an unchecked architecture")]
+    length = default_context(header.context_length)
+    cache = footprint.cache(length, STEP)
+    each = f"{footprint.token_bytes + footprint.window_token_bytes:,} bytes a token"
+    if footprint.window:
+        windowed = footprint.window_token_bytes
+        each += f", {windowed:,} of them no further than a window of {footprint.window:,} tokens"
+    rest = footprint.compute(length, STEP, 1) + footprint.process()
+    return [
+        ("memory", f"{mib(size)} of weights, about {mib(rest)} of computation"),
+        ("cache", f"{mib(cache)} for each request of {length:,} tokens: {each}"),
+    ]
 
 
 def json_of_inspection(seen: Inspection) -> dict[str, Any]:
@@ -120,5 +141,16 @@ def json_of_header(header: Header) -> dict[str, Any]:
             ],
         },
         "chat_template": header.chat_template,
+        "footprint": None if header.footprint is None else json_of_footprint(header.footprint),
         "findings": [{"code": finding.code, "message": finding.message} for finding in header.findings],
+    }
+
+
+def json_of_footprint(footprint: Footprint) -> dict[str, int]:
+    """Return what a worker takes for programs."""
+    return {
+        "cache_bytes_per_token": footprint.token_bytes,
+        "window_cache_bytes_per_token": footprint.window_token_bytes,
+        "window": footprint.window,
+        "process_bytes": footprint.process(),
     }

@@ -31,6 +31,10 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 SIGNATURES = "VERIFY_MODEL_SIGNATURES"
 """True makes `trust.proof` at least "signature"; false may contradict nothing that asks for one."""
 
+PROTECTIONS = ("security.verification", "security.isolation", "security.erasure", "security.separation")
+DANGER = "danger-none"
+"""What switches one of them off."""
+
 NO_OPTIONS = frozenset(
     {
         VARIABLE,
@@ -80,6 +84,7 @@ def read(environment: Mapping[str, str], below: Mapping[str, Given]) -> dict[str
             )
         given[leaf.name] = Given(value_of(variable, text, leaf), Origin("variable", variable))
     refuse_dropping(given, below)
+    refuse_dangers(given, below)
     if (wanted := signatures_wanted(environment)) is not None:
         if "trust.proof" in given:
             raise SettingsError(
@@ -102,6 +107,17 @@ def refuse_dropping(given: Mapping[str, Given], below: Mapping[str, Given]) -> N
             f"{sources.origin} ask for",
             "unset the variable, or write the sources in the file",
         )
+
+
+def refuse_dangers(given: Mapping[str, Given], below: Mapping[str, Given]) -> None:
+    """Refuse to switch off by a variable what the file says is to be in force."""
+    for name in PROTECTIONS:
+        if name in given and given[name].value == DANGER and name in below and below[name].value != DANGER:
+            raise SettingsError(
+                "settings.conflict",
+                f"{given[name].origin} would switch off what {below[name].origin} asks for",
+                "unset the variable, or write it in the file, if that is meant",
+            )
 
 
 def signatures_wanted(environment: Mapping[str, str]) -> bool | None:

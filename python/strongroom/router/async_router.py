@@ -2,20 +2,25 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self, Unpack
 
 from strongroom.backends.backend import Priority
-from strongroom.messages import Prompt, plain_text
+from strongroom.errors import StrongroomError
+from strongroom.messages import Prompt
 from strongroom.models.listed import SignedManifest
 from strongroom.models.progress import Progress
 from strongroom.models.source import Checksum, Reference
 from strongroom.results import Completion, ModelInfo
+from strongroom.router.async_batching import async_answers
+from strongroom.router.batch import BatchProgress, OnError
+from strongroom.router.batching import Plan
 from strongroom.router.bells import Bells
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
-from strongroom.router.request import begin
+from strongroom.router.request import begin, release, tokenize
 from strongroom.router.stream import AsyncStream
 from strongroom.sampling import SamplingOptions
 from strongroom.settings import Settings
@@ -37,7 +42,7 @@ class AsyncRouter:
         record of models that the trust policy names is damaged.
         """
         self._settings = checked(settings)
-        self._registry = Registry()
+        self._registry = Registry(self._settings)
         self._store = store_of(self._settings)
         self._bells = Bells()
 
@@ -55,6 +60,7 @@ class AsyncRouter:
         context_length: int | None = None,
         chat_template: str | None = None,
         allow_architectures: Sequence[str] = (),
+        keep: bool = False,
         progress: Progress | None = None,
     ) -> ModelInfo:
         """Do what `Router.load` does; `progress` is called in another thread.
@@ -79,6 +85,7 @@ class AsyncRouter:
                 context_length=context_length,
                 chat_template=chat_template,
                 allow_architectures=allow_architectures,
+                keep=keep,
                 progress=progress,
                 abandoned=abandoned,
             )
@@ -91,12 +98,11 @@ class AsyncRouter:
 
     async def release(self, name: str) -> None:
         """Do what `Router.release` does."""
-        _, backend = self._registry.get(name)
-        backend.release()
+        release(self._registry, name)
 
     async def models(self) -> list[ModelInfo]:
         """Do what `Router.models` does."""
-        return [backend.info() for backend in self._registry.all()]
+        return self._registry.models()
 
     async def chat(
         self,
@@ -172,10 +178,43 @@ class AsyncRouter:
         )
         return AsyncStream(*begun, self._bells)
 
+    async def generate_batch(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        raw: bool = False,
+        model: str | None = None,
+        concurrency: int | None = None,
+        resume: Reference | None = None,
+        progress: bool | BatchProgress = False,
+        on_error: OnError = "keep",
+        tenant: str | bytes | None = None,
+        priority: Priority = "normal",
+        timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
+        **sampling: Unpack[SamplingOptions],
+    ) -> list[Completion | StrongroomError]:
+        """Do what `Router.generate_batch` does; cancelled, it stops the decoding."""
+        plan = Plan(
+            self._registry,
+            prompts,
+            raw=raw,
+            model=model,
+            concurrency=concurrency,
+            limit=self._settings.limits.concurrent_requests,
+            resume=resume,
+            progress=progress,
+            on_error=on_error,
+            tenant=tenant,
+            priority=priority,
+            timeout=timeout,
+            options=sampling,
+        )
+        async with aclosing(async_answers(plan, self._bells)) as results:
+            return [result async for result in results]
+
     async def tokenize(self, text: str, *, model: str | None = None) -> list[int]:
         """Do what `Router.tokenize` does."""
-        _, backend = self._registry.get(model)
-        return await asyncio.to_thread(backend.tokenize, plain_text(text))
+        return await asyncio.to_thread(tokenize, self._registry, text, model)
 
     async def close(self) -> None:
         """Do what `Router.close` does."""

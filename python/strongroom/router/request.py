@@ -2,13 +2,16 @@
 
 from typing import NamedTuple
 
-from strongroom.backends.backend import Generation, Priority
+from strongroom.backends.backend import Backend, Generation, Priority
+from strongroom.errors import OptionError
 from strongroom.messages import conversation, plain_text
+from strongroom.quantities import seconds_of
 from strongroom.router.claim import checked_priority, checked_tenant
-from strongroom.router.registry import Registry
+from strongroom.router.leased import Leased, Waking, late
+from strongroom.router.registry import Lease, Registry
 from strongroom.sampling import Sampling, SamplingOptions
 
-__all__ = ["Begun", "begin"]
+__all__ = ["Begun", "begin", "release", "tokenize"]
 
 
 class Begun(NamedTuple):
@@ -34,14 +37,77 @@ def begin(
     """Check everything, choose the model and ask it; returns at once.
 
     A `raw` prompt is text to continue, any other a conversation to answer. A `whole` answer comes at its
-    end.
+    end. A model that rests is started first.
     """
-    name, backend = registry.get(model)
+    lease = registry.lease(model)
+    try:
+        return begun(
+            lease,
+            registry.timeout,
+            prompt,
+            raw=raw,
+            tenant=tenant,
+            priority=priority,
+            timeout=timeout,
+            options=options,
+            whole=whole,
+        )
+    except BaseException:  # whose traceback would hold the model
+        lease.release()
+        raise
+
+
+def begun(
+    lease: Lease,
+    longest: float,
+    prompt: object,
+    *,
+    raw: bool,
+    tenant: object,
+    priority: object,
+    timeout: str | float | None,
+    options: SamplingOptions,
+    whole: bool,
+) -> Begun:
+    """Ask the model that is held; `longest` is what the settings let a request take, in seconds."""
     whose, urgency = checked_tenant(tenant), checked_priority(priority)
     sampling = Sampling.of(options)
     checked = plain_text(prompt) if raw else conversation(prompt)
-    return Begun(
-        backend.generate(checked, sampling, timeout, tenant=whose, priority=urgency, whole=whole),
-        name,
-        sampling.seed,
-    )
+    if lease.backend is not None:
+        asked = lease.backend.generate(
+            checked, sampling, timeout, tenant=whose, priority=urgency, whole=whole
+        )
+        return Begun(Leased(lease, asked), lease.name, sampling.seed)
+
+    limit = longest if timeout is None else timeout
+    seconds = seconds_of("timeout", limit, OptionError, "option.out_of_range")
+
+    def ask(backend: Backend, waited: float) -> Generation:
+        # More than the settings allow is for the backend to refuse.
+        left = seconds if seconds > longest else seconds - waited
+        if left <= 0:
+            raise late()
+        return backend.generate(checked, sampling, left, tenant=whose, priority=urgency, whole=whole)
+
+    return Begun(Waking(lease, ask, seconds), lease.name, sampling.seed)
+
+
+def release(registry: Registry, model: str) -> None:
+    """Let a quarantined model start a worker again; one that rests has none that died."""
+    lease = registry.lease(model)
+    try:
+        if lease.backend is not None:
+            lease.backend.release()
+    finally:
+        lease.release()
+
+
+def tokenize(registry: Registry, text: object, model: str | None) -> list[int]:
+    """Return the ids of a text, once its model is there."""
+    checked = plain_text(text)
+    lease = registry.lease(model)
+    try:
+        backend = lease.backend if lease.backend is not None else lease.wake().result()
+        return backend.tokenize(checked)
+    finally:
+        lease.release()

@@ -1,18 +1,21 @@
 """The Router for threads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
 from strongroom.backends.backend import Priority
-from strongroom.messages import Prompt, plain_text
+from strongroom.errors import StrongroomError
+from strongroom.messages import Prompt
 from strongroom.models.listed import SignedManifest
 from strongroom.models.progress import Progress
 from strongroom.models.source import Checksum, Reference
 from strongroom.results import Completion, ModelInfo
+from strongroom.router.batch import BatchProgress, OnError
+from strongroom.router.batching import Plan, answers
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
-from strongroom.router.request import begin
+from strongroom.router.request import begin, release, tokenize
 from strongroom.router.stream import Stream
 from strongroom.sampling import SamplingOptions
 from strongroom.settings import Settings
@@ -34,7 +37,7 @@ class Router:
         record of models that the trust policy names is damaged.
         """
         self._settings = checked(settings)
-        self._registry = Registry()
+        self._registry = Registry(self._settings)
         self._store = store_of(self._settings)
 
     def load(
@@ -51,6 +54,7 @@ class Router:
         context_length: int | None = None,
         chat_template: str | None = None,
         allow_architectures: Sequence[str] = (),
+        keep: bool = False,
         progress: Progress | None = None,
     ) -> ModelInfo:
         """Read a model's file once, check it, seal it in memory, and start a worker of it.
@@ -65,6 +69,12 @@ class Router:
         `context_length` takes precedence over the settings'; `chat_template` replaces the file's;
         `allow_architectures` names architectures that preflight can't check in depth. `progress(done,
         total)` is called with bytes; what it raises ends the loading.
+
+        Weights, key-value cache and buffers are accounted first. Where they don't fit beside the other
+        models, the longest unused one that no request is using and that wasn't loaded with `keep` is
+        unloaded, if `Limits.unload_idle` lets it; the next request for it starts it again, out of its sealed
+        image where memory allowed to keep that, or read and proved anew. What doesn't fit then is refused,
+        with the sum.
 
         Raises SourceError, FetchError, ChecksumError, SignatureError, SigningKeyError, ManifestError,
         CertificateError, TrustError (without any proof, unless the settings name the danger),
@@ -85,6 +95,7 @@ class Router:
             context_length=context_length,
             chat_template=chat_template,
             allow_architectures=allow_architectures,
+            keep=keep,
             progress=progress,
         )
 
@@ -104,15 +115,14 @@ class Router:
 
         Raises RequestError, RouterError.
         """
-        _, backend = self._registry.get(name)
-        backend.release()
+        release(self._registry, name)
 
     def models(self) -> list[ModelInfo]:
         """Describe every loaded model, its worker, and the sandbox that the worker is in.
 
         Raises RouterError.
         """
-        return [backend.info() for backend in self._registry.all()]
+        return self._registry.models()
 
     def chat(
         self,
@@ -201,13 +211,59 @@ class Router:
         )
         return Stream(*begun)
 
+    def generate_batch(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        raw: bool = False,
+        model: str | None = None,
+        concurrency: int | None = None,
+        resume: Reference | None = None,
+        progress: bool | BatchProgress = False,
+        on_error: OnError = "keep",
+        tenant: str | bytes | None = None,
+        priority: Priority = "normal",
+        timeout: str | float | None = None,
+        **sampling: Unpack[SamplingOptions],
+    ) -> list[Completion | StrongroomError]:
+        """Answer many prompts, with as many requests at once as the model holds, or `concurrency` of them.
+
+        The results are in the prompts' order; what failed is its error, in its place, unless `on_error` is
+        "raise". Prompts are drawn as they are needed. With `raw` each is a text to continue, as for
+        `complete`, else what `chat` answers. `resume` names a journal of the answers, which is made where it
+        isn't there yet: the same call goes on where it was killed, and asks again what failed. It holds
+        answers in plain text, for its owner alone. `progress` True shows a bar at a terminal; a callable is
+        called with how many are done, and of how many where that is known. `tenant`,
+        `priority` and `timeout` are each request's, as for `chat`.
+
+        Raises OptionError, RouterError, JournalError; with "raise" what a request raises.
+        """
+        return list(
+            answers(
+                Plan(
+                    self._registry,
+                    prompts,
+                    raw=raw,
+                    model=model,
+                    concurrency=concurrency,
+                    limit=self._settings.limits.concurrent_requests,
+                    resume=resume,
+                    progress=progress,
+                    on_error=on_error,
+                    tenant=tenant,
+                    priority=priority,
+                    timeout=timeout,
+                    options=sampling,
+                )
+            )
+        )
+
     def tokenize(self, text: str, *, model: str | None = None) -> list[int]:
         """Return the ids of a text, BOS as the model says. Special tokens in it are not parsed.
 
         Raises PromptError, RequestError, WorkerError, RouterError.
         """
-        _, backend = self._registry.get(model)
-        return backend.tokenize(plain_text(text))
+        return tokenize(self._registry, text, model)
 
     def close(self) -> None:
         """End every worker. Again is nothing."""

@@ -1,5 +1,7 @@
 //! What a checked header says.
 
+use crate::Footprint;
+
 /// A header that preflight found sound. Texts come from the file: show them escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -23,6 +25,8 @@ pub struct Header {
     pub tokenizer: Tokenizer,
     /// The Jinja template with which the model wants conversations written.
     pub chat_template: Option<String>,
+    /// What a worker of it takes of memory; `None` where the architecture isn't checked in depth.
+    pub footprint: Option<Footprint>,
     /// The number of tensors.
     pub tensor_count: u64,
     /// The number of metadata entries.

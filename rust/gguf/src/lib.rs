@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod architecture;
+mod footprint;
 mod header;
 mod layout;
 mod limit;
@@ -34,6 +35,7 @@ mod tokenizer;
 mod value;
 mod weights;
 
+pub use footprint::Footprint;
 pub use header::{Finding, Header, SpecialToken, Tokenizer};
 pub use preflight::{Policy, preflight};
 pub use refusal::{CODES, Reason, Refusal};

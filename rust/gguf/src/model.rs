@@ -17,6 +17,7 @@ pub(crate) struct Model {
     pub(crate) embedding: u32,
     pub(crate) layers: u32,
     pub(crate) experts: u32,
+    pub(crate) experts_used: u32,
     /// Whether the model says how to pool embeddings, as models made for that do.
     pub(crate) pools: bool,
 }
@@ -85,7 +86,7 @@ impl Model {
             NextTokens,
             "{next} of {layers} layers predict further tokens"
         );
-        let experts = check_experts(keys, layers)?;
+        let (experts, experts_used) = check_experts(keys, layers)?;
         check_rope(keys)?;
         check_scales(keys)?;
         let pools = check_pooling(keys)?;
@@ -94,13 +95,15 @@ impl Model {
             embedding,
             layers,
             experts,
+            experts_used,
             pools,
         })
     }
 }
 
-/// The rules that llama.cpp asserts about mixtures of experts.
-fn check_experts(keys: Keys<'_, '_>, layers: u32) -> Result<u32, Refusal> {
+/// The rules that llama.cpp asserts about mixtures of experts: how many there are, and how many are
+/// used at once.
+fn check_experts(keys: Keys<'_, '_>, layers: u32) -> Result<(u32, u32), Refusal> {
     let count = keys.u32("expert_count")?.unwrap_or(0);
     require!(
         count <= limit::EXPERTS,
@@ -137,7 +140,7 @@ fn check_experts(keys: Keys<'_, '_>, layers: u32) -> Result<u32, Refusal> {
             "{groups_used} of {groups} groups of experts are used"
         );
     }
-    Ok(count)
+    Ok((count, used))
 }
 
 fn check_rope(keys: Keys<'_, '_>) -> Result<(), Refusal> {

@@ -2,6 +2,7 @@
 
 use crate::{
     architecture::Architecture,
+    footprint::Footprint,
     header::{Finding, Header},
     layout, limit,
     metadata::{self, Metadata, missing},
@@ -52,6 +53,7 @@ pub fn preflight(bytes: &[u8], size: u64, policy: &Policy) -> Result<Header, Ref
     }
     let model = Model::check(&metadata, name)?;
     let tokenizer = tokenizer::check(&metadata, name, architecture.is_some(), &mut findings)?;
+    let mut footprint = None;
     if let Some(architecture) = architecture {
         let shape = Shape::check(&metadata, name, architecture, &model)?;
         layout::check(
@@ -60,6 +62,7 @@ pub fn preflight(bytes: &[u8], size: u64, policy: &Policy) -> Result<Header, Ref
             tokenizer.vocabulary_size.into(),
             &tensors,
         )?;
+        footprint = Some(Footprint::of(&shape, tokenizer.vocabulary_size));
     }
     let chat_template = tokenizer::chat_template(&metadata)?;
     remark(&metadata, name, &model, chat_template, &mut findings);
@@ -75,6 +78,7 @@ pub fn preflight(bytes: &[u8], size: u64, policy: &Policy) -> Result<Header, Ref
         block_count: model.layers,
         tokenizer,
         chat_template: chat_template.map(str::to_owned),
+        footprint,
         tensor_count,
         metadata_count,
         findings,

@@ -20,6 +20,11 @@ pub(crate) struct Shape {
     pub(crate) key_value_heads: u64,
     pub(crate) rotated: u64,
     pub(crate) experts: u64,
+    pub(crate) experts_used: u64,
+    /// Layers that see a window of the context.
+    pub(crate) windowed: u32,
+    /// Tokens of that window; 0 where there is none.
+    pub(crate) window: u32,
     pub(crate) long_rope: bool,
 }
 
@@ -75,7 +80,7 @@ impl Shape {
 
         let head = check_heads(keys, architecture, model, heads)?;
         let rotated = check_rotation(keys, architecture, head)?;
-        check_windows(keys, architecture, model, head, rotated)?;
+        let (windowed, window) = check_windows(keys, architecture, model, head, rotated)?;
         let method = metadata.text(&keys.name("rope.scaling.type"))?;
         Ok(Self {
             layers: model.layers,
@@ -86,6 +91,9 @@ impl Shape {
             key_value_heads: key_value_heads.into(),
             rotated: rotated.into(),
             experts: model.experts.into(),
+            experts_used: model.experts_used.into(),
+            windowed,
+            window,
             long_rope: method == Some("longrope"),
         })
     }
@@ -195,13 +203,14 @@ fn check_rotation(
 }
 
 /// Gemma 3 looks at a window of the context in most layers; the other architectures ignore it.
+/// Returns the number of those layers, and the window.
 fn check_windows(
     keys: Keys<'_, '_>,
     architecture: Architecture,
     model: &Model,
     head: u32,
     rotated: u32,
-) -> Result<(), Refusal> {
+) -> Result<(u32, u32), Refusal> {
     // Layers with a window may have heads of their own, but not in these architectures.
     for (key, expected) in [
         ("attention.key_length_swa", head),
@@ -218,7 +227,7 @@ fn check_windows(
     }
     let window = keys.u32("attention.sliding_window")?;
     if architecture != Architecture::Gemma3 {
-        return Ok(());
+        return Ok((0, 0));
     }
     if let Some(window) = window {
         let sane = (1..=limit::CONTEXT).contains(&window);
@@ -226,7 +235,7 @@ fn check_windows(
     }
     let key = keys.name("attention.sliding_window_pattern");
     // A window that no layer looks through makes llama.cpp abort.
-    if let Some(Value::Array(array)) = keys.metadata.get(&key) {
+    let windowed = if let Some(Value::Array(array)) = keys.metadata.get(&key) {
         let one_each = u32::try_from(array.length).is_ok_and(|length| length == model.layers);
         let switches = array.switches().filter(|_| one_each);
         let sound = switches.is_some_and(|on| on > 0 || window.is_none());
@@ -236,6 +245,7 @@ fn check_windows(
             "{key} isn't one switch for each of {} layers, some of them on",
             model.layers
         );
+        switches.map_or(0, |on| u32::try_from(on).unwrap_or(u32::MAX))
     } else {
         let every = keys.u32("attention.sliding_window_pattern")?.unwrap_or(6);
         let sane = (2..=limit::LAYERS).contains(&every);
@@ -244,6 +254,7 @@ fn check_windows(
             SlidingWindow,
             "one layer in {every} sees the whole context"
         );
-    }
-    Ok(())
+        model.layers - model.layers / every
+    };
+    Ok(window.map_or((0, 0), |window| (windowed.min(model.layers), window)))
 }

@@ -61,6 +61,54 @@ fn the_header_says_what_the_model_is() {
 }
 
 #[test]
+fn the_footprint_follows_from_the_shape() {
+    // Two layers, two heads of 16 components for keys and two for values, 16 bits each.
+    let layers = 2 * 2 * 2 * 16 * 2;
+    for family in Family::ALL {
+        let header = check(&draft(family, Vocabulary::Bpe)).unwrap();
+        let footprint = header.footprint.unwrap();
+        let (full, windowed, window) = match family {
+            // By default one layer in six sees everything, and here there are two.
+            Family::Gemma3 => (0, layers, 512),
+            _ => (layers, 0, 0),
+        };
+        assert_eq!(footprint.token_bytes, full, "{family:?}");
+        assert_eq!(footprint.window_token_bytes, windowed, "{family:?}");
+        assert_eq!(footprint.window, window, "{family:?}");
+    }
+}
+
+#[test]
+fn the_pattern_says_which_layers_have_a_window() {
+    let pattern = "gemma3.attention.sliding_window_pattern";
+    let mut gemma = draft(Family::Gemma3, Vocabulary::Bpe);
+    gemma.set(pattern, 2);
+    let footprint = check(&gemma).unwrap().footprint.unwrap();
+    assert_eq!(
+        (footprint.token_bytes, footprint.window_token_bytes),
+        (128, 128)
+    );
+    assert_eq!(
+        footprint.cache(2048, 128),
+        2048 * 128 + 768 * 128,
+        "one layer with the context, one with the window and a step"
+    );
+    gemma.set(pattern, Value::raw_array(7, 2, &[1, 1]));
+    let footprint = check(&gemma).unwrap().footprint.unwrap();
+    assert_eq!(
+        (footprint.token_bytes, footprint.window_token_bytes),
+        (0, 256)
+    );
+    // Without a window no layer looks through one.
+    gemma.remove("gemma3.attention.sliding_window");
+    let footprint = check(&gemma).unwrap().footprint.unwrap();
+    assert_eq!(
+        (footprint.token_bytes, footprint.window_token_bytes),
+        (256, 0)
+    );
+}
+
+#[test]
 fn parameters_are_counted() {
     let header = check(&draft(Family::Phi3, Vocabulary::Spm)).unwrap();
     let vocabulary = u64::from(header.tokenizer.vocabulary_size);
@@ -156,6 +204,7 @@ fn other_architectures_need_leave() {
             "finding.unchecked_tokenizer"
         ]
     );
+    assert_eq!(header.footprint, None);
     // The other findings have been seen above.
     assert_eq!(Finding::CODES.iter().collect::<HashSet<_>>().len(), 9);
 

@@ -47,6 +47,21 @@ impl Bell {
         Ok(std::mem::take(&mut self.lock()))
     }
 
+    /// Tells the reader of something that no stream has: it finds `key` among the others.
+    ///
+    /// # Errors
+    /// [`HostError::Forked`].
+    pub fn tell(&self, key: u64) -> Result<(), HostError> {
+        if process::id() != self.creator {
+            return Err(HostError::Forked);
+        }
+        // Not the first on the list: whoever was has rung, or is about to.
+        if self.add(key) {
+            self.ring();
+        }
+        Ok(())
+    }
+
     /// Adds a stream to the list; says whether it is the first there.
     fn add(&self, key: u64) -> bool {
         let mut news = self.lock();
@@ -145,12 +160,27 @@ mod tests {
     }
 
     #[test]
+    fn who_is_told_by_hand_hears_of_it_at_once_and_of_the_streams_too() {
+        let (bell, due) = (Arc::new(Bell::new().unwrap()), Due::default());
+        bell.tell(3).unwrap();
+        assert!(is_readable(&bell));
+        due.add(&bell, 4);
+        assert_eq!(bell.take().unwrap(), [3, 4]);
+        due.add(&bell, 5);
+        bell.tell(6).unwrap();
+        due.ring();
+        assert!(is_readable(&bell));
+        assert_eq!(bell.take().unwrap(), [5, 6]);
+    }
+
+    #[test]
     fn a_forked_child_takes_nothing() {
         let mut bell = Bell::new().unwrap();
         bell.add(1);
         bell.ring();
         bell.creator += 1;
         assert_eq!(bell.take(), Err(HostError::Forked));
+        assert_eq!(bell.tell(2), Err(HostError::Forked));
         assert!(is_readable(&bell));
     }
 }

@@ -31,4 +31,9 @@ impl Bell {
     fn take(&self) -> Result<Vec<u64>, Error> {
         Ok(self.0.take()?)
     }
+
+    /// Tells the reader of `key` by hand.
+    fn ring(&self, key: u64) -> Result<(), Error> {
+        Ok(self.0.tell(key)?)
+    }
 }

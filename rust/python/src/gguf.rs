@@ -29,6 +29,47 @@ pub(crate) struct Tokenizer {
     special_tokens: Vec<SpecialToken>,
 }
 
+/// What a worker of a model takes of memory besides the weights, in bytes.
+#[pyclass(frozen, module = "strongroom._core")]
+#[derive(Clone, Copy)]
+pub(crate) struct Footprint(strongroom_gguf::Footprint);
+
+#[pymethods]
+impl Footprint {
+    /// Of cache, for a token, in the layers that see the whole context.
+    #[getter]
+    const fn token_bytes(&self) -> u64 {
+        self.0.token_bytes
+    }
+
+    /// Of cache, for a token, in the layers that see a window of it.
+    #[getter]
+    const fn window_token_bytes(&self) -> u64 {
+        self.0.window_token_bytes
+    }
+
+    /// Tokens of that window; 0 where no layer has one.
+    #[getter]
+    const fn window(&self) -> u32 {
+        self.0.window
+    }
+
+    /// Of the key-value cache of one sequence: exact.
+    fn cache(&self, context_length: u32, batch_tokens: u32) -> u64 {
+        self.0.cache(context_length, batch_tokens)
+    }
+
+    /// Of the buffers that a step is computed in: an estimate.
+    fn compute(&self, context_length: u32, batch_tokens: u32, sequences: u32) -> u64 {
+        self.0.compute(context_length, batch_tokens, sequences)
+    }
+
+    /// Of the process itself: an estimate.
+    fn process(&self) -> u64 {
+        self.0.process()
+    }
+}
+
 /// A GGUF header that preflight accepted. Text in it is the file's: untrusted.
 #[pyclass(frozen, get_all, module = "strongroom._core")]
 pub(crate) struct Header {
@@ -42,6 +83,7 @@ pub(crate) struct Header {
     block_count: u32,
     tokenizer: Tokenizer,
     chat_template: Option<String>,
+    footprint: Option<Footprint>,
     tensor_count: u64,
     metadata_count: u64,
     findings: Vec<Finding>,
@@ -74,6 +116,7 @@ impl From<strongroom_gguf::Header> for Header {
                     .collect(),
             },
             chat_template: header.chat_template,
+            footprint: header.footprint.map(Footprint),
             tensor_count: header.tensor_count,
             metadata_count: header.metadata_count,
             findings: header

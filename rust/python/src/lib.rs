@@ -60,7 +60,7 @@ mod _core {
         doctor::{Capability, doctor, rehearse},
         errors::error_codes,
         fetch::{Fetched, Sources, assemble, fetch, local_path, name_in_manifest, owner_of},
-        gguf::{Finding, Header, SpecialToken, Tokenizer},
+        gguf::{Finding, Footprint, Header, SpecialToken, Tokenizer},
         image::{Image, digest_of},
         inspect::{Inspection, inspect},
         keyring::Keyring,
