@@ -108,7 +108,8 @@ lint-python: $(venv)/.built
 .PHONY: test-rust
 test-rust: $(venv)/.built
 	$(install_nextest)
-	unset MAKEFLAGS; export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
+	unset MAKEFLAGS; export STRONGROOM_NIST_GCM="$$($(venv)/bin/python -c 'import cryptography_vectors as v; print(v.__path__[0])')/ciphers/AES/GCM"; \
+	export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
 	cargo nextest run $(host_flags) && \
 	cargo test $(host_flags) --doc --quiet && \
 	cargo nextest run $(worker_config) --locked --cargo-profile worker $(worker_crates)
