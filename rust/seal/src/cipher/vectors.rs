@@ -85,6 +85,7 @@ fn nist_aes_256_gcm() {
     let mut counts = [0; 3];
     for file in ["gcmEncryptExtIV256.rsp", "gcmDecrypt256.rsp"] {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let text = text.replace('\r', "");
         for case in Case::all(&text) {
             let key = Secret::filled(|key| {
                 key.copy_from_slice(&case.bytes("Key"));
