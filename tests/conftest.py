@@ -69,9 +69,9 @@ def specimen() -> Path:
 
 @pytest.fixture(scope="session")
 def models(specimen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of generated models: tiny, untemplated and split, each under a megabyte."""
+    """A folder of generated models: tiny, untemplated, pooled and split, each under a megabyte."""
     folder = tmp_path_factory.mktemp("models")
-    for kind in ("tiny", "untemplated", "split"):
+    for kind in ("tiny", "untemplated", "pooled", "split"):
         subprocess.run([specimen, kind, folder / f"{kind}.gguf"], check=True)
     return folder
 
@@ -86,6 +86,12 @@ def tiny(models: Path) -> Model:
 def untemplated(models: Path) -> Model:
     """The same without a chat template."""
     return Model.of(models / "untemplated.gguf")
+
+
+@pytest.fixture(scope="session")
+def pooled(models: Path) -> Model:
+    """The same, of which the file says how vectors of texts are pooled: by their mean."""
+    return Model.of(models / "pooled.gguf")
 
 
 @pytest.fixture(scope="session")

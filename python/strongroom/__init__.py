@@ -94,6 +94,7 @@ The public names:
 - SandboxError: this machine can't enforce the isolation
 - WorkerError: the worker died, or said something that is no answer
 - PromptError: the prompt is empty, malformed or too long
+- PrefixError: a prefix can't be published
 - TemplateError: the chat template is missing, fails, or can't be trusted
 - RequestError: the request was refused, or missed its deadline
 - RouterError: the Router is closed, or has no such model
@@ -129,6 +130,7 @@ if TYPE_CHECKING:
         ManifestError,
         OptionError,
         OutputError,
+        PrefixError,
         PreflightError,
         PromptError,
         RequestError,
@@ -221,6 +223,7 @@ __all__ = [
     "OutputError",
     "PassphraseKey",
     "Piece",
+    "PrefixError",
     "PreflightError",
     "Prompt",
     "PromptError",
@@ -316,6 +319,7 @@ _WHERE = {
     "Piece": "strongroom.results",
     "PreflightError": "strongroom.errors",
     "Prompt": "strongroom.messages",
+    "PrefixError": "strongroom.errors",
     "PromptError": "strongroom.errors",
     "RequestError": "strongroom.errors",
     "Revocation": "strongroom.trust.policy",

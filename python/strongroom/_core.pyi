@@ -823,6 +823,29 @@ class Model:
 
         Raises OptionError, PromptError, RequestError, WorkerError.
         """
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        normalize: bool,
+        timeout: float,
+        tenant: str | bytes | None,
+        priority: str,
+    ) -> Stream:
+        """Asks for the vectors of 1 to 256 texts, of 1 MiB of UTF-8 together: `Began`, then `Embedded`.
+
+        Returns at once; what the worker refuses is raised by the stream.
+
+        Raises OptionError, PromptError, RequestError, WorkerError.
+        """
+    def publish(self, prompt: str | Sequence[tuple[str, str, str | None]], *, timeout: float) -> Stream:
+        """Asks for a prefix that every tenant may begin with: `Began`, then `Published`.
+
+        Returns at once; what the worker refuses is raised by the stream. A worker that takes the place of
+        the one that serves now reads it again.
+
+        Raises OptionError, PromptError, RequestError, WorkerError.
+        """
     def tokenize(self, text: str) -> list[int]:
         """Ids of plain text; special tokens in it are not parsed. BOS as the model says.
 

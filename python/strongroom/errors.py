@@ -221,6 +221,10 @@ class PromptError(StrongroomError, ValueError):
     """The prompt is empty, malformed or too long."""
 
 
+class PrefixError(StrongroomError):
+    """A prefix can't be published."""
+
+
 class TemplateError(StrongroomError):
     """The chat template is missing, fails, or can't be trusted with the messages."""
 
@@ -265,6 +269,7 @@ CLASSES: Mapping[str, type[StrongroomError]] = MappingProxyType(
         "prompt": PromptError,
         "template": TemplateError,
         "request": RequestError,
+        "prefix": PrefixError,
         "router": RouterError,
         "journal": JournalError,
         "seal": SealError,

@@ -137,6 +137,10 @@ class ModelInfo:
     """Tenants of which something is kept at the same time."""
     memory: MemoryUse
     """What it takes while it is loaded."""
+    embeds: bool = False
+    """Whether it was loaded for vectors: `embed` is answered, and `chat` isn't."""
+    dimensions: int = 0
+    """Numbers of a vector, where it embeds."""
     state: Literal["ready", "resting"] = "ready"
     """"resting": unloaded to make place, and started again by the next request."""
     kept: bool = False

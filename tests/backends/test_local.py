@@ -290,6 +290,7 @@ def test_a_whole_answer_wakes_its_reader_once(tiny: Model) -> None:
         capacity=capacity,
         context_length=None,
         chat_template=None,
+        embeddings=False,
     )
     try:
         sampling = Sampling(max_tokens=32, logit_bias=ON)

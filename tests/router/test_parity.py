@@ -50,6 +50,8 @@ def test_the_names_are_those_of_the_documentation() -> None:
         "complete",
         "stream",
         "generate_batch",
+        "embed",
+        "publish",
         "tokenize",
         "close",
     }

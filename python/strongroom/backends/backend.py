@@ -9,9 +9,30 @@ from strongroom.messages import Message
 from strongroom.results import FinishReason, ModelInfo, Piece, Timings
 from strongroom.sampling import Sampling
 
+__all__ = [
+    "MAX_BYTES",
+    "MAX_TEXTS",
+    "Backend",
+    "Began",
+    "Embedded",
+    "Embeddings",
+    "Event",
+    "Finished",
+    "Generation",
+    "Priority",
+    "Published",
+]
+
 Priority = Literal["low", "normal", "high"]
 
-__all__ = ["Backend", "Began", "Embedded", "Event", "Finished", "Generation", "Priority", "Published"]
+Embeddings = bool | Literal["mean", "cls", "last"]
+"""Whether a model is loaded for vectors: True pools as its file says, a word says how."""
+
+MAX_TEXTS = 256
+"""Texts that are embedded by one request."""
+
+MAX_BYTES = 2**20
+"""Of UTF-8, of one request, all texts together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +111,20 @@ class Backend(Protocol):
         end, or in a few where it is long; any other as it is decoded. `tenant`, 1 to 256 bytes, is whose it
         is; of those that wait the ones of a higher `priority` go first.
         """
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        timeout: str | float | None,
+        *,
+        normalize: bool,
+        tenant: bytes | None,
+        priority: Priority,
+    ) -> Generation:
+        """Ask for the vectors of 1 to `MAX_TEXTS` texts, of `MAX_BYTES` together; returns at once."""
+
+    def publish(self, prompt: str | Sequence[Message], timeout: str | float | None) -> Generation:
+        """Ask for a prefix that every tenant may begin with; returns at once."""
 
     def tokenize(self, text: str) -> list[int]:
         """Return the ids of plain text."""

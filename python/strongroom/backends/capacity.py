@@ -8,13 +8,20 @@ from strongroom.quantities import mib
 from strongroom.results import MemoryUse
 from strongroom.settings import MAX_TENANTS, Limits
 
-__all__ = ["MOST_AUTOMATIC", "STEP", "Capacity", "capacity_of", "default_context"]
+__all__ = ["MOST_AUTOMATIC", "STEP", "Capacity", "capacity_of", "default_context", "embedding_capacity_of"]
 
 STEP = 64
 """Tokens of one decode step at most, where `batch_tokens` doesn't say."""
 
 DEFAULT_CONTEXT = 4096
 """Tokens of a request, where the model was trained with more and nothing else is asked for."""
+
+TEXT = 512
+"""Tokens of a text that is embedded, where the model was trained with more and the load doesn't say: it is
+computed at once, and what that takes grows with its square."""
+
+NUMBER = 4
+"""Bytes of a vector's number."""
 
 MOST_AUTOMATIC = 16
 """Sequences at once, where `max_concurrent` doesn't say: more gain little on a processor."""
@@ -117,6 +124,39 @@ def capacity_of(
             process=footprint.process(),
         ),
     )
+
+
+def embedding_capacity_of(
+    header: Header, size: int, limits: Limits, *, address_space: int, context_length: int | None = None
+) -> Capacity:
+    """Derive the capacity of a worker that embeds: of texts that are each computed at once.
+
+    A step holds one text at least, and the logits of every token of it, where the model has them.
+
+    Raises LoadError where that is more than the address space.
+    """
+    length = context_length or min(limits.context_length or TEXT, header.context_length, TEXT)
+    step = max(limits.batch_tokens or STEP, length)
+    if (footprint := header.footprint) is None:
+        rest = max(0, address_space - size)
+        return Capacity(
+            length, 1, step, 0, 0, MemoryUse(weights=size, cache=0, compute=0, prefixes=0, process=rest)
+        )
+    memory = MemoryUse(
+        weights=size,
+        cache=footprint.cache(step, step),
+        compute=footprint.compute(step, step, step) + step * header.embedding_length * NUMBER,
+        prefixes=0,
+        process=footprint.process(),
+    )
+    if memory.weights + memory.cache + memory.compute > address_space:
+        raise LoadError(
+            "load.no_room",
+            f"its weights ({mib(size)}) and what texts of {length} tokens are computed in "
+            f"({mib(memory.cache + memory.compute)}) are more than memory_limit, {mib(address_space)}",
+            "lower context_length or batch_tokens, raise memory_limit, or take a smaller model",
+        )
+    return Capacity(length, 1, step, 0, 0, memory)
 
 
 def prefixes_of(limits: Limits, left: int, at_most: int) -> tuple[int, int]:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from strongroom import _core
-from strongroom.backends.backend import Began, Embedded, Event, Finished, Priority, Published
+from strongroom.backends.backend import Began, Embedded, Embeddings, Event, Finished, Priority, Published
 from strongroom.backends.capacity import Capacity
 from strongroom.backends.dispatch import worker_for
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
 from strongroom.models.evidence import Evidence
+from strongroom.options import shown
 from strongroom.quantities import seconds_of
 from strongroom.results import ModelInfo, Piece, Timings
 from strongroom.sampling import Sampling, out_of_range, whole
@@ -27,11 +28,28 @@ WORKERS = Path(__file__).parent.parent
 """Where the wheel puts the workers' executables."""
 
 
-def check_options(context_length: int | None, chat_template: str | None) -> None:
+POOLINGS = ("mean", "cls", "last")
+
+POOLS = "finding.embedding_model"
+"""Preflight's finding of a file that says how to pool."""
+
+
+def check_options(context_length: int | None, chat_template: str | None, embeddings: Embeddings) -> None:
     """Check what a load may set for a worker.
 
     Raises OptionError.
     """
+    way: object = embeddings
+    if not isinstance(way, bool | str):
+        raise OptionError("option.wrong_type", "embeddings must be True, False, or how to pool: a string")
+    if isinstance(way, str) and way not in POOLINGS:
+        raise OptionError(
+            "option.out_of_range", f"embeddings must be one of {', '.join(POOLINGS)}, not {shown(way)}"
+        )
+    if way and chat_template is not None:
+        raise OptionError(
+            "option.out_of_range", "chat_template has no place in a load with embeddings: nothing is answered"
+        )
     if context_length is not None:
         whole("context_length", context_length, 1, MAX_CONTEXT)
     template: object = chat_template
@@ -58,6 +76,27 @@ def event_of(
                 update.completion_tokens,
                 Timings(update.queue_seconds, update.prompt_seconds, update.decode_seconds),
             )
+
+
+def said(prompt: str | Sequence[Message]) -> str | list[tuple[str, str, str | None]]:
+    """Translate a prompt for the core."""
+    return prompt if isinstance(prompt, str) else [(m.role, m.content, m.name) for m in prompt]
+
+
+def pooling_of(header: _core.Header, embeddings: Embeddings) -> str | None:
+    """Return the core's word for how vectors are made of a text's.
+
+    Raises OptionError where the file is to say it, and doesn't.
+    """
+    if embeddings is not True:
+        return embeddings or None
+    if not any(finding.code == POOLS for finding in header.findings):
+        raise OptionError(
+            "option.out_of_range",
+            "embeddings=True takes the pooling that the model's file names, and it names none",
+            f"say how: embeddings={' or '.join(repr(way) for way in POOLINGS)}, as its publisher does",
+        )
+    return "model"
 
 
 class LocalGeneration:
@@ -101,6 +140,7 @@ class Local:
         capacity: Capacity,
         context_length: int | None,
         chat_template: str | None,
+        embeddings: Embeddings,
         proceed: Callable[[], bool] | None = None,
     ) -> None:
         """Start a worker of `image` and wait until it is ready.
@@ -108,8 +148,9 @@ class Local:
         Once `proceed`, which is called now and then, returns False, the worker is ended and LoadError
         raised.
         """
-        check_options(context_length, chat_template)
+        check_options(context_length, chat_template, embeddings)
         security = settings.security
+        given_length = settings.limits.context_length if context_length is None else context_length
         self._name = name
         self._path = path
         self._image = image
@@ -146,8 +187,8 @@ class Local:
             prefix_idle=settings.limits.prefix_idle_seconds,
             erase=security.erasure == "always",
             separate=security.separation == "tenant",
-            embeddings=None,
-            context_length=settings.limits.context_length if context_length is None else context_length,
+            embeddings=pooling_of(image.header, embeddings),
+            context_length=capacity.context_length if embeddings else given_length,
             chat_template=chat_template,
             proceed=proceed,
         )
@@ -196,6 +237,8 @@ class Local:
             max_concurrent=model.max_concurrent,
             prefix_tenants=self._capacity.prefix_tenants,
             memory=self._capacity.memory,
+            embeds=model.dimensions > 0,
+            dimensions=model.dimensions,
         )
 
     def generate(
@@ -211,7 +254,7 @@ class Local:
         """Ask the worker; returns at once."""
         return LocalGeneration(
             self._model.generate(
-                prompt if isinstance(prompt, str) else [(m.role, m.content, m.name) for m in prompt],
+                said(prompt),
                 temperature=sampling.temperature,
                 top_k=sampling.top_k,
                 top_p=sampling.top_p,
@@ -229,6 +272,25 @@ class Local:
                 priority=priority,
             )
         )
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        timeout: str | float | None,
+        *,
+        normalize: bool,
+        tenant: bytes | None,
+        priority: Priority,
+    ) -> LocalGeneration:
+        """Ask the worker for vectors; returns at once."""
+        seconds = self._seconds(timeout)
+        return LocalGeneration(
+            self._model.embed(texts, normalize=normalize, timeout=seconds, tenant=tenant, priority=priority)
+        )
+
+    def publish(self, prompt: str | Sequence[Message], timeout: str | float | None) -> LocalGeneration:
+        """Ask the worker to keep a prefix for everyone; returns at once."""
+        return LocalGeneration(self._model.publish(said(prompt), timeout=self._seconds(timeout)))
 
     def tokenize(self, text: str) -> list[int]:
         """Return the ids of plain text."""

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
-from strongroom.backends.backend import Priority
+from strongroom.backends.backend import Embeddings, Priority
 from strongroom.errors import StrongroomError
 from strongroom.messages import Prompt
 from strongroom.models.listed import SignedManifest
@@ -15,15 +15,21 @@ from strongroom.models.progress import Progress
 from strongroom.models.source import Checksum, Reference
 from strongroom.results import Completion, ModelInfo
 from strongroom.router.async_batching import async_answers
+from strongroom.router.async_holding import async_embed, async_publish
 from strongroom.router.batch import BatchProgress, OnError
 from strongroom.router.batching import Plan
 from strongroom.router.bells import Bells
+from strongroom.router.embedding import Embedding
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
 from strongroom.router.request import begin, release, tokenize
 from strongroom.router.stream import AsyncStream
 from strongroom.sampling import SamplingOptions
 from strongroom.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["AsyncRouter"]
 
@@ -59,6 +65,7 @@ class AsyncRouter:
         manifest: SignedManifest | None = None,
         context_length: int | None = None,
         chat_template: str | None = None,
+        embeddings: Embeddings = False,
         allow_architectures: Sequence[str] = (),
         keep: bool = False,
         progress: Progress | None = None,
@@ -84,6 +91,7 @@ class AsyncRouter:
                 manifest=manifest,
                 context_length=context_length,
                 chat_template=chat_template,
+                embeddings=embeddings,
                 allow_architectures=allow_architectures,
                 keep=keep,
                 progress=progress,
@@ -211,6 +219,30 @@ class AsyncRouter:
         )
         async with aclosing(async_answers(plan, self._bells)) as results:
             return [result async for result in results]
+
+    async def embed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        normalize: bool = True,
+        tenant: str | bytes | None = None,
+        priority: Priority = "normal",
+        timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
+    ) -> "NDArray[np.float32]":
+        """Do what `Router.embed` does; cancelled, it stops the computing."""
+        embedding = Embedding(texts, normalize=normalize, tenant=tenant, priority=priority, timeout=timeout)
+        return await async_embed(self._registry, self._bells, model, embedding, timeout)
+
+    async def publish(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
+    ) -> int:
+        """Do what `Router.publish` does; cancelled, it stops the reading."""
+        return await async_publish(self._registry, self._bells, prompt, model, timeout)
 
     async def tokenize(self, text: str, *, model: str | None = None) -> list[int]:
         """Do what `Router.tokenize` does."""

@@ -11,7 +11,7 @@ from strongroom.messages import Message, Prompt, conversation, plain_text
 from strongroom.options import shown
 from strongroom.results import Completion
 from strongroom.router.journal import Journal
-from strongroom.router.request import Begun
+from strongroom.router.request import BUSY, Begun
 
 __all__ = ["PAUSE", "Batch", "BatchProgress", "Item", "OnError", "Result", "prompts_of", "total_of"]
 
@@ -29,9 +29,6 @@ PAUSE = 0.05
 AHEAD = 4
 """Prompts that are drawn before the first of them is answered, as a multiple of those that are asked at once:
 what bounds the answers that wait for an earlier one."""
-
-BUSY = {"request.busy", "request.tenant_busy"}
-"""What waiting helps against."""
 
 
 @dataclass(eq=False, slots=True)

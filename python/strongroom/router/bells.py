@@ -8,10 +8,10 @@ from contextlib import suppress
 from weakref import WeakKeyDictionary, finalize, ref
 
 from strongroom._core import Bell
-from strongroom.backends.backend import Generation
+from strongroom.backends.backend import Event, Generation
 from strongroom.errors import RouterError
 
-__all__ = ["Bells", "Watch"]
+__all__ = ["Bells", "Listening", "Watch"]
 
 Loop = asyncio.AbstractEventLoop
 
@@ -82,6 +82,32 @@ class Watch:
                 waiter.set_result(None)
 
 
+class Listening:
+    """Waits for one generation, in whichever loop runs; holds it no longer than that."""
+
+    def __init__(self, bells: "Bells") -> None:
+        """Be woken by `bells`."""
+        self._bells = bells
+        self._watch: Watch | None = None
+        self._key = 0
+
+    async def news(self, generation: Generation) -> None:
+        """Wait until there may be something, since `poll()` last returned None."""
+        loop = self._bells.running()
+        watch = self._watch
+        if watch is None or not watch.is_of(loop):
+            watch = self._bells.of(loop)
+            self._key = watch.add(generation)
+            self._watch = watch
+        await watch.wait(self._key, loop)
+
+    async def next(self, generation: Generation) -> Event:
+        """Wait for what comes next."""
+        while (event := generation.poll()) is None:
+            await self.news(generation)
+        return event
+
+
 class Bells:
     """The bells of one AsyncRouter: one in each event loop that reads its streams."""
 
@@ -92,6 +118,10 @@ class Bells:
         self._pid = os.getpid()
         # A loop may live longer than a Router that nobody closed.
         finalize(self, close_all, self._watches).atexit = False
+
+    def listening(self) -> Listening:
+        """Return what waits for a generation, woken by these."""
+        return Listening(self)
 
     @staticmethod
     def running() -> Loop:

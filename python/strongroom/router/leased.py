@@ -11,7 +11,7 @@ from strongroom.errors import RequestError, StrongroomError, from_core
 from strongroom.results import Piece
 from strongroom.router.registry import Lease
 
-__all__ = ["Ask", "Leased", "Waking"]
+__all__ = ["Ask", "Leased", "Waking", "late", "own"]
 
 Ask = Callable[[Backend, float], Generation]
 """Asks a backend, once so many seconds have passed since the call."""

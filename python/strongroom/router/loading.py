@@ -7,7 +7,8 @@ from concurrent.futures import CancelledError
 from functools import cache
 
 from strongroom import _core
-from strongroom.backends.capacity import MOST_AUTOMATIC, Capacity, capacity_of
+from strongroom.backends.backend import Embeddings
+from strongroom.backends.capacity import MOST_AUTOMATIC, Capacity, capacity_of, embedding_capacity_of
 from strongroom.backends.local import Local, check_options
 from strongroom.errors import (
     ChecksumError,
@@ -76,6 +77,7 @@ class Recipe:
         version: str | None,
         context_length: int | None,
         chat_template: str | None,
+        embeddings: Embeddings,
         allow_architectures: Sequence[str],
         progress: Progress | None,
         abandoned: threading.Event | None,
@@ -84,7 +86,7 @@ class Recipe:
 
         Raises OptionError, SourceError.
         """
-        check_options(context_length, chat_template)
+        check_options(context_length, chat_template, embeddings)
         self._settings = settings
         self._store = store
         self._name = name
@@ -93,6 +95,7 @@ class Recipe:
         self._version = version
         self._context_length = context_length
         self._chat_template = chat_template
+        self._embeddings: Embeddings = embeddings
         self._allow_architectures = tuple(allow_architectures)
         self._progress = progress
         self._abandoned = abandoned
@@ -150,6 +153,7 @@ class Recipe:
             capacity=capacity,
             context_length=self._context_length,
             chat_template=self._chat_template,
+            embeddings=self._embeddings,
             proceed=None if abandoned is None else lambda: not abandoned.is_set(),
         )
         try:
@@ -167,6 +171,16 @@ class Recipe:
         decodes half as many sequences.
         """
         limits, at_most, tenants = self._settings.limits, MOST_AUTOMATIC, MAX_TENANTS
+        if self._embeddings:
+            capacity = embedding_capacity_of(
+                image.header,
+                image.size,
+                limits,
+                address_space=self._settings.security.sandboxing.address_space,
+                context_length=self._context_length,
+            )
+            make_room(capacity.memory)
+            return capacity
         while True:
             capacity = capacity_of(
                 image.header,
@@ -292,6 +306,7 @@ def load(
     manifest: SignedManifest | None,
     context_length: int | None,
     chat_template: str | None,
+    embeddings: Embeddings,
     allow_architectures: Sequence[str],
     keep: bool,
     progress: Progress | None,
@@ -314,6 +329,7 @@ def load(
         version=version,
         context_length=context_length,
         chat_template=chat_template,
+        embeddings=embeddings,
         allow_architectures=allow_architectures,
         progress=progress,
         abandoned=abandoned,

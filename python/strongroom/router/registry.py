@@ -13,6 +13,7 @@ from strongroom.errors import OptionError, RequestError, RouterError
 from strongroom.options import shown
 from strongroom.results import MemoryUse, ModelInfo
 from strongroom.router.budget import NOTHING, Budget, Claim
+from strongroom.router.publishing import Prefix, read_again
 from strongroom.settings import Settings
 
 __all__ = ["MAX_NAME", "Lease", "MakeRoom", "Recipe", "Registry", "checked_name"]
@@ -65,6 +66,8 @@ class Entry:
     starting: Future[Backend] | None = None
     """Its being started again, which all requests for it wait for."""
     claim: Claim = NOTHING
+    prefixes: list[Prefix] = field(default_factory=list)
+    """What was published, and is read again whenever it is started again."""
     last: ModelInfo | None = None
     """As it was when it was started, or unloaded."""
 
@@ -100,6 +103,11 @@ class Lease:
         """Start it again, if nobody does already. What is returned ends with it, or with the reason."""
         assert self._registry is not None  # noqa: S101 - a released lease wakes nobody
         return self._registry.wake(self._entry)
+
+    def published(self, prefix: Prefix) -> None:
+        """Keep what was published, for when it is started again."""
+        if self._registry is not None:
+            self._registry.published(self._entry, prefix)
 
     def release(self) -> None:
         """Hold it no longer. Again is nothing."""
@@ -184,6 +192,12 @@ class Registry:
             entry.users -= 1
             entry.used = time.monotonic()
 
+    def published(self, entry: Entry, prefix: Prefix) -> None:
+        """Keep what was published."""
+        with self._lock:
+            if prefix not in entry.prefixes:
+                entry.prefixes.append(prefix)
+
     def _find(self, name: object) -> Entry:
         """Find a model; whoever calls it holds the lock."""
         loaded = ", ".join(sorted(self._entries)) or "none"
@@ -244,6 +258,9 @@ class Registry:
                 entry.claim = held_image(entry)
             future.set_exception(error)
             return
+        with self._lock:
+            prefixes = tuple(entry.prefixes)
+        read_again(entry.name, backend, prefixes)
         info = backend.info()
         with self._lock:
             entry.starting = None

@@ -1,17 +1,24 @@
 """From the arguments of a call to a generation."""
 
-from typing import NamedTuple
+from concurrent.futures import Future
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from strongroom.backends.backend import Backend, Generation, Priority
-from strongroom.errors import OptionError
+from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import conversation, plain_text
 from strongroom.quantities import seconds_of
 from strongroom.router.claim import checked_priority, checked_tenant
-from strongroom.router.leased import Leased, Waking, late
+from strongroom.router.leased import Leased, Waking, late, own
+from strongroom.router.publishing import prefix_of, published
 from strongroom.router.registry import Lease, Registry
 from strongroom.sampling import Sampling, SamplingOptions
 
-__all__ = ["Begun", "begin", "release", "tokenize"]
+__all__ = ["BUSY", "Begun", "Held", "begin", "publish", "release", "tokenize"]
+
+
+BUSY = frozenset({"request.busy", "request.tenant_busy"})
+"""What waiting helps against."""
 
 
 class Begun(NamedTuple):
@@ -90,6 +97,60 @@ def begun(
         return backend.generate(checked, sampling, left, tenant=whose, priority=urgency, whole=whole)
 
     return Begun(Waking(lease, ask, seconds), lease.name, sampling.seed)
+
+
+class Held:
+    """A model that is held until its `with` block ends, for requests that are put to what serves it."""
+
+    def __init__(self, registry: Registry, model: object) -> None:
+        """Hold it.
+
+        Raises RouterError.
+        """
+        self._longest = registry.timeout
+        self.lease = registry.lease(model)
+
+    def backend(self, timeout: str | float | None) -> Backend:
+        """Return what serves it; one that rests is started first.
+
+        Raises OptionError, RequestError, and why it can't be started.
+        """
+        return self.ready(self.lease.wake(), timeout)
+
+    def ready(self, starting: Future[Backend], timeout: str | float | None) -> Backend:
+        """Wait for what `lease.wake` began, for `timeout` at most.
+
+        Raises OptionError, RequestError, and why it can't be started.
+        """
+        limit = self._longest if timeout is None else timeout
+        seconds = seconds_of("timeout", limit, OptionError, "option.out_of_range")
+        try:
+            return starting.result(min(seconds, self._longest))
+        except TimeoutError:
+            raise late() from None
+        except StrongroomError as error:
+            raise own(error) from None
+
+    def __enter__(self) -> Self:
+        """Release it in the end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Release it."""
+        self.lease.release()
+
+
+def publish(registry: Registry, prompt: object, model: str | None, timeout: str | float | None) -> int:
+    """Publish a prefix, and keep it for when the model is started again; return its tokens."""
+    prefix = prefix_of(prompt)
+    with Held(registry, model) as held:
+        generation = held.backend(timeout).publish(prefix, timeout)
+        while (tokens := published(generation.next())) is None:
+            pass
+        held.lease.published(prefix)
+    return tokens
 
 
 def release(registry: Registry, model: str) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
-from strongroom.backends.backend import Priority
+from strongroom.backends.backend import Embeddings, Priority
 from strongroom.errors import StrongroomError
 from strongroom.messages import Prompt
 from strongroom.models.listed import SignedManifest
@@ -13,12 +13,17 @@ from strongroom.models.source import Checksum, Reference
 from strongroom.results import Completion, ModelInfo
 from strongroom.router.batch import BatchProgress, OnError
 from strongroom.router.batching import Plan, answers
+from strongroom.router.embedding import Embedding, embed
 from strongroom.router.loading import checked, load, store_of
 from strongroom.router.registry import Registry
-from strongroom.router.request import begin, release, tokenize
+from strongroom.router.request import begin, publish, release, tokenize
 from strongroom.router.stream import Stream
 from strongroom.sampling import SamplingOptions
 from strongroom.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Router"]
 
@@ -53,6 +58,7 @@ class Router:
         manifest: SignedManifest | None = None,
         context_length: int | None = None,
         chat_template: str | None = None,
+        embeddings: Embeddings = False,
         allow_architectures: Sequence[str] = (),
         keep: bool = False,
         progress: Progress | None = None,
@@ -67,6 +73,8 @@ class Router:
         of files that has this one in it, or its parts; what is given has to hold, of a source on a host
         before it has a name in the cache, and again of what is loaded;
         `context_length` takes precedence over the settings'; `chat_template` replaces the file's;
+        `embeddings` loads it for `embed` instead of answers: True makes vectors as its file says, "mean",
+        "cls" and "last" say how; its texts have at most 512 tokens unless `context_length` says more;
         `allow_architectures` names architectures that preflight can't check in depth. `progress(done,
         total)` is called with bytes; what it raises ends the loading.
 
@@ -94,6 +102,7 @@ class Router:
             manifest=manifest,
             context_length=context_length,
             chat_template=chat_template,
+            embeddings=embeddings,
             allow_architectures=allow_architectures,
             keep=keep,
             progress=progress,
@@ -257,6 +266,44 @@ class Router:
                 )
             )
         )
+
+    def embed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,
+        normalize: bool = True,
+        tenant: str | bytes | None = None,
+        priority: Priority = "normal",
+        timeout: str | float | None = None,
+    ) -> "NDArray[np.float32]":
+        """Return the vectors of some texts, a row each, in their order; of one string there is one row.
+
+        The array is C-contiguous, of float32, with as many columns as `ModelInfo.dimensions`; of no texts it
+        has no rows. With `normalize` each vector has length 1, else it is as the model made it. The texts go
+        to the model as requests of at most 256 texts and 1 MiB, several at once; `tenant`, `priority` and
+        `timeout` are each request's, as for `chat`. It takes a model that was loaded with `embeddings`, and
+        the extra `strongroom[numpy]`.
+
+        Raises PromptError, OptionError, RequestError (`request.wrong_task` of a model that answers),
+        WorkerError, RouterError, and SettingsError without NumPy.
+        """
+        embedding = Embedding(texts, normalize=normalize, tenant=tenant, priority=priority, timeout=timeout)
+        return embed(self._registry, model, embedding, timeout)
+
+    def publish(self, prompt: Prompt, *, model: str | None = None, timeout: str | float | None = None) -> int:
+        """Let the prompts of every tenant go on from this one; return its tokens.
+
+        It is the operator's word that the prefix is no secret: a system message that all share, or an
+        instruction. A string is text that `complete` goes on from, messages are a conversation that `chat`
+        goes on from. It has a place beside the tenants', `Limits.prefix_cache` for all that is published, and
+        stays until the model is unloaded; a worker that takes this one's place reads it again.
+        `Completion.cached_tokens` shows that a request went on from it.
+
+        Raises PrefixError (`prefix.no_room`) where it has no place, PromptError, TemplateError, OptionError,
+        RequestError, WorkerError, RouterError.
+        """
+        return publish(self._registry, prompt, model, timeout)
 
     def tokenize(self, text: str, *, model: str | None = None) -> list[int]:
         """Return the ids of a text, BOS as the model says. Special tokens in it are not parsed.

@@ -10,7 +10,7 @@ from strongroom.results import Completion, Piece
 from strongroom.router.answer import Answer
 
 if TYPE_CHECKING:  # of event loops, which a Router needs none of
-    from strongroom.router.bells import Bells, Watch
+    from strongroom.router.bells import Bells
 
 __all__ = ["AsyncStream", "Stream"]
 
@@ -119,9 +119,7 @@ class AsyncStream(BaseStream):
     def __init__(self, generation: Generation, model: str, seed: int, bells: "Bells") -> None:
         """Read `generation`, woken by `bells`."""
         super().__init__(generation, model, seed)
-        self._bells = bells
-        self._watch: Watch | None = None
-        self._key = 0
+        self._listening = bells.listening()
 
     def __aiter__(self) -> Self:
         """Iterate."""
@@ -134,7 +132,7 @@ class AsyncStream(BaseStream):
             while (generation := self._generation) is not None:
                 event = generation.poll()
                 if event is None:
-                    await self._news(generation)
+                    await self._listening.news(generation)
                 elif (piece := self._take(event)) is not None:
                     return piece
         except BaseException:  # cancellation too; a traceback would keep the request alive
@@ -143,16 +141,6 @@ class AsyncStream(BaseStream):
         finally:
             self._reading.release()
         raise StopAsyncIteration
-
-    async def _news(self, generation: Generation) -> None:
-        """Wait until there may be something."""
-        loop = self._bells.running()
-        watch = self._watch
-        if watch is None or not watch.is_of(loop):
-            watch = self._bells.of(loop)
-            self._key = watch.add(generation)
-            self._watch = watch
-        await watch.wait(self._key, loop)
 
     async def read(self) -> Completion:
         """Read to the end; return the result."""

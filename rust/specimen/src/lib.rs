@@ -20,7 +20,8 @@ pub use flips::{Flip, flips};
 pub use hostile::{Hostile, hostile};
 pub use random::Random;
 pub use tiny::{
-    CHATML, CONTEXT_LENGTH, Family, draft, split, split_part, tiny, tiny_without_template,
+    CHATML, CONTEXT_LENGTH, Family, draft, split, split_part, tiny, tiny_that_pools,
+    tiny_without_template,
 };
 pub use value::{Value, kind};
 pub use vocabulary::Vocabulary;

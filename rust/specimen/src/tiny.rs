@@ -83,6 +83,13 @@ pub fn tiny_without_template(vocabulary: Vocabulary) -> Vec<u8> {
         .write()
 }
 
+/// The same, of which the file says that its vectors are pooled by their mean.
+pub fn tiny_that_pools(vocabulary: Vocabulary) -> Vec<u8> {
+    draft(Family::Llama, vocabulary)
+        .set("llama.pooling_type", 1_u32)
+        .write()
+}
+
 /// A tiny model in `count` parts, as `llama-gguf-split` writes them: the first has the metadata.
 ///
 /// # Panics

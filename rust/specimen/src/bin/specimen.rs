@@ -11,10 +11,11 @@ use std::{
     process::ExitCode,
 };
 use strongroom_specimen::{
-    Family, Vocabulary, draft, hostile, split, split_part, tiny, tiny_without_template,
+    Family, Vocabulary, draft, hostile, split, split_part, tiny, tiny_that_pools,
+    tiny_without_template,
 };
 
-const USAGE: &str = "usage: specimen (tiny | untemplated | split | parts) OUT [spm | bpe]
+const USAGE: &str = "usage: specimen (tiny | untemplated | pooled | split | parts) OUT [spm | bpe]
        specimen families DIRECTORY
        specimen (hostile | seeds) DIRECTORY";
 
@@ -43,6 +44,7 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     match what {
         "tiny" => fs::write(path, tiny(vocabulary))?,
         "untemplated" => fs::write(path, tiny_without_template(vocabulary))?,
+        "pooled" => fs::write(path, tiny_that_pools(vocabulary))?,
         "split" => fs::write(path, split_part(vocabulary))?,
         "parts" => write_parts(&path, vocabulary)?,
         "families" => write_families(&path)?,

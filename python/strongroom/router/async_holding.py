@@ -1,0 +1,57 @@
+"""Vectors and public prefixes for an event loop."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from strongroom.backends.backend import Backend
+from strongroom.router.bells import Bells
+from strongroom.router.embedding import Embedding
+from strongroom.router.publishing import prefix_of, published
+from strongroom.router.registry import Registry
+from strongroom.router.request import Held
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["async_embed", "async_publish"]
+
+
+async def backend_of(held: Held, within: str | float | None) -> Backend:
+    """Return what serves the model; a thread waits for one that rests."""
+    if held.lease.backend is not None:
+        return held.lease.backend
+    return await asyncio.to_thread(held.ready, held.lease.wake(), within)
+
+
+async def async_embed(
+    registry: Registry, bells: Bells, model: str | None, embedding: Embedding, within: str | float | None
+) -> "NDArray[np.float32]":
+    """Compute the vectors; cancelled, it stops what is under way."""
+    with Held(registry, model) as held:
+        embedding.begin(await backend_of(held, within))
+        try:
+            while (generation := embedding.oldest()) is not None:
+                listening = bells.listening()
+                while not embedding.take(await listening.next(generation)):
+                    pass
+        finally:
+            embedding.cancel()
+    return embedding.rows
+
+
+async def async_publish(
+    registry: Registry, bells: Bells, prompt: object, model: str | None, within: str | float | None
+) -> int:
+    """Publish a prefix, and keep it for when the model is started again; return its tokens."""
+    prefix = prefix_of(prompt)
+    with Held(registry, model) as held:
+        backend = await backend_of(held, within)
+        generation, listening = backend.publish(prefix, within), bells.listening()
+        try:
+            while (tokens := published(await listening.next(generation))) is None:
+                pass
+        finally:
+            generation.cancel()
+        held.lease.published(prefix)
+    return tokens
