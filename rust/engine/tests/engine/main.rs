@@ -10,6 +10,7 @@ mod errors;
 mod loading;
 mod prefixes;
 mod queue;
+mod recurrent;
 mod rig;
 mod splitting;
 mod stopping;
