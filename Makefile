@@ -58,9 +58,15 @@ $(LIBCLANG_PATH)/libclang.so: | $(venv)/.installed
 
 # The wheel holds `_core`, the Python package and the worker; installing it is what `pip install` does.
 package_sources := $(shell find rust python -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name '*.typed' \) -not -path '*/fuzz/*' -not -path '*/tests/*' -not -path '*/specimen/*' 2>/dev/null)
-$(venv)/.built: $(package_sources) Cargo.toml Cargo.lock pyproject.toml README.md $(LIBCLANG_PATH)/libclang.so
+
+# Changes only when the workers asked for do.
+$(venv)/.instruction-sets: FORCE | $(venv)/.installed
+	@echo "$(STRONGROOM_INSTRUCTION_SETS)" | cmp -s - $@ || echo "$(STRONGROOM_INSTRUCTION_SETS)" > $@
+.PHONY: FORCE
+
+$(venv)/.built: $(venv)/.instruction-sets $(package_sources) Cargo.toml Cargo.lock pyproject.toml README.md $(LIBCLANG_PATH)/libclang.so
 	@echo "Building strongroom (the first time compiles llama.cpp: 4 to 8 minutes on two cores)"
-	@rm -rf dist && maturin build --release --out dist --quiet
+	@rm -f dist/strongroom-*.whl && maturin build --release --out dist --quiet
 	@$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/strongroom-*.whl
 	@touch $@
 
@@ -102,7 +108,8 @@ lint-python: $(venv)/.built
 .PHONY: test-rust
 test-rust: $(venv)/.built
 	$(install_nextest)
-	unset MAKEFLAGS; export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
+	unset MAKEFLAGS; export STRONGROOM_NIST_GCM="$$($(venv)/bin/python -c 'import cryptography_vectors as v; print(v.__path__[0])')/ciphers/AES/GCM"; \
+	export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
 	cargo nextest run $(host_flags) && \
 	cargo test $(host_flags) --doc --quiet && \
 	cargo nextest run $(worker_config) --locked --cargo-profile worker $(worker_crates)
@@ -181,9 +188,26 @@ bench-latency: $(venv)/.built ## Measure what a request waits for, and what its 
 bench-protections: $(venv)/.built ## Measure what each protection costs; writes benches/out/protections.json
 	$(venv)/bin/python -m benches.protections "$$($(venv)/bin/python demo/fetch_model.py $(models))"
 
+# glibc 2.34 is what the distributions have whose kernels have Landlock, and what is asked of the module
+# is checked against: on a system whose linker binds it to newer symbols the build fails.
+manylinux := manylinux_2_34
+published := dist/published
+
 .PHONY: wheel
 wheel: $(LIBCLANG_PATH)/libclang.so ## The wheel for publishing, with every instruction set
-	STRONGROOM_INSTRUCTION_SETS="avx2 avx512" maturin build --release --out dist
+	rm -rf $(published)
+	STRONGROOM_INSTRUCTION_SETS="avx2 avx512" \
+	    maturin build --release --locked --compatibility $(manylinux) --out $(published)
+
+.PHONY: wheel-check
+wheel-check: $(venv)/.built ## Install what `make wheel` built where there is Python alone, and ask it by every worker
+	@ls $(published)/strongroom-*.whl >/dev/null 2>&1 || { echo "missing: a wheel (make wheel)" >&2; exit 1; }
+	$(venv)/bin/python -m tests.wheel.check $(published)/strongroom-*.whl \
+	    "$$($(venv)/bin/python demo/fetch_model.py $(models))"
+
+.PHONY: bench-instruction-sets
+bench-instruction-sets: $(venv)/.built ## Measure the AVX-512 worker against the AVX2 one; needs STRONGROOM_INSTRUCTION_SETS="avx2 avx512"; writes benches/out/instruction_sets.json
+	$(venv)/bin/python -m benches.instruction_sets "$$($(venv)/bin/python demo/fetch_model.py $(models))" $(MODELS)
 
 .PHONY: fuzz
 fuzz: $(venv)/.built ## Fuzz the parsers of untrusted bytes, SECONDS_EACH=60, and the worker with FLIPS=2000

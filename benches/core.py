@@ -224,7 +224,7 @@ def shared_pages(path: Path, checksum: str, info: strongroom.ModelInfo) -> Measu
     models = [
         _core.Model.start(
             image,
-            directory=str(Path(_core.__file__).parent),
+            executable=_core.choose_worker(Path(_core.__file__).parent).executable,
             isolation="process",
             address_space=4_000_000_000,
             cores=info.threads,

@@ -122,8 +122,8 @@ def served(way: Way) -> Iterator[Callable[[], float]]:
 
         def ask(place: int, number: int) -> None:
             own = " ".join(sentence(OWN_WORDS, f"own {place} {number}"))
-            options: Any = {"tenant": f"tenant {place}"}
-            router.complete(f"{common} {own}", model=MODEL, max_tokens=TOKENS, temperature=0, **options)
+            tenant = f"tenant {place}"
+            router.complete(f"{common} {own}", model=MODEL, tenant=tenant, max_tokens=TOKENS, temperature=0)
 
         def seconds() -> float:
             number = next(numbers)

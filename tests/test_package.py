@@ -1,7 +1,6 @@
 import ast
 import os
 import re
-import struct
 import subprocess
 import sys
 from importlib.metadata import version
@@ -11,6 +10,7 @@ import pytest
 
 import strongroom
 from strongroom import _core
+from tests.wheel.contents import INTERPRETER, program_headers
 
 
 def documented() -> set[str]:
@@ -91,14 +91,3 @@ def test_the_worker_is_a_static_executable_without_python() -> None:
         assert INTERPRETER not in program_headers(content), "it would load libraries when it starts"
         assert b"llama_model_load" in content
         assert b"Py_Initialize" not in content
-
-
-INTERPRETER = 3
-"""PT_INTERP of the ELF specification."""
-
-
-def program_headers(elf: bytes) -> set[int]:
-    """Types of the segments of a little-endian 64-bit ELF file."""
-    (start,) = struct.unpack_from("<Q", elf, 32)
-    size, count = struct.unpack_from("<HH", elf, 54)
-    return {struct.unpack_from("<I", elf, start + index * size)[0] for index in range(count)}

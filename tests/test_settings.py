@@ -37,6 +37,7 @@ def test_defaults() -> None:
     assert settings.security.sandboxing.timeout_seconds == 300
     assert settings.limits.load_timeout_seconds == 120
     assert settings.limits.context_length is None
+    assert settings.limits.instruction_set == "auto"
     assert settings.limits.concurrent_requests == 64
 
 
@@ -54,6 +55,12 @@ def test_defaults() -> None:
         ),
         (Sandboxing, {"network_access": True}, "network_access=True is not yet available"),
         (Sandboxing, {"network_access": 0}, "network_access=0 is not yet available"),
+        (Limits, {"gpu_layers": 99}, "gpu_layers=99 is not yet available: no worker computes on a GPU"),
+        (Limits, {"gpu_layers": -1}, "gpu_layers=-1 is not yet available"),
+        (Limits, {"gpu_layers": True}, "gpu_layers=True is not yet available"),
+        (Limits, {"n_gpu_layers": 1}, "n_gpu_layers=1 is not yet available"),
+        (Limits, {"device": "cuda"}, "device='cuda' is not yet available: no worker computes on a GPU"),
+        (Limits, {"device": None}, "device=None is not yet available"),
     ],
 )
 def test_what_nothing_enforces_yet_raises_and_says_so(
@@ -106,6 +113,9 @@ def test_what_nothing_enforces_yet_raises_and_says_so(
         (Sources, {"danger_allow_addresses": {"https://a.test": "10.0.0.0/8"}}, "must be a list"),
         (Sources, {"danger_allow_addresses": {"https://a.test": ["10.0.0.1/8"]}}, "beyond its prefix"),
         (Sources, {"max_size": 2**70}, "max_size"),
+        (Limits, {"instruction_set": "sse2"}, 'instruction_set must be "auto", "avx2" or "avx512"'),
+        (Limits, {"instruction_set": None}, "instruction_set must be"),
+        (Limits, {"instruction_set": ["avx2"]}, "instruction_set must be"),
         (Limits, {"piece_interval": -1}, "piece_interval must be"),
         (Limits, {"piece_interval": False}, "piece_interval must be"),
         (Limits, {"piece_interval": "often"}, "piece_interval must be"),

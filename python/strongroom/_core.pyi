@@ -35,6 +35,7 @@ __all__ = [
     "ManifestEvidence",
     "Model",
     "Piece",
+    "Processor",
     "Published",
     "Received",
     "SealedHeader",
@@ -44,8 +45,10 @@ __all__ = [
     "SpecialToken",
     "Stream",
     "Tokenizer",
+    "Worker",
     "__version__",
     "assemble",
+    "choose_worker",
     "compare_digest",
     "digest_of",
     "doctor",
@@ -350,13 +353,49 @@ def generate_key(
 def doctor() -> list[Capability]:
     """What this machine can enforce."""
 
-def rehearse(directory: str) -> list[Layer]:
+def rehearse(executable: str | Path) -> list[Layer]:
     """What a worker finds in force around itself here, before it would parse a model.
 
-    `directory` holds the workers. The filter for serving follows the loading, and isn't in force.
+    `executable` is the worker's. The filter for serving follows the loading, and isn't in force.
 
     Raises SandboxError, WorkerError.
     """
+
+def choose_worker(
+    directory: str | Path, *, instruction_set: str = "auto", processor: Processor | None = None
+) -> Worker:
+    """Chooses from the executables `strongroom-worker-*` in `directory`.
+
+    It is the fastest that `processor`, None being this one, can run; or that of `instruction_set`,
+    `avx2` or `avx512`. Where `directory` has none it is one that starting will not find.
+
+    Raises WorkerError (`worker.unsupported_processor`), SettingsError (`settings.unavailable`).
+    """
+
+@final
+class Processor:
+    """What a processor and its kernel offer of the features that workers use."""
+
+    def __new__(cls, features: Sequence[str]) -> Self:
+        """One that has `features`, by Rust's names; those that no worker uses are left out."""
+    @staticmethod
+    def detect() -> Processor:
+        """The one that this runs on."""
+    @property
+    def features(self) -> list[str]: ...
+
+@final
+class Worker:
+    """A worker's executable."""
+
+    @property
+    def executable(self) -> Path: ...
+    @property
+    def instruction_set(self) -> Literal["avx2", "avx512"]:
+        """What it is compiled for."""
+    @property
+    def carried(self) -> list[str]:
+        """What else there is a worker for, this one's included; the fastest first."""
 
 @final
 class Capability:
@@ -675,7 +714,7 @@ class Model:
     def start(
         image: Image,
         *,
-        directory: str,
+        executable: str | Path,
         isolation: str,
         address_space: int,
         cores: int,
@@ -698,7 +737,7 @@ class Model:
     ) -> Model:
         """Starts a worker and waits until it is ready.
 
-        `directory` holds the executables `strongroom-worker-*`; `isolation` is `process`, `maximum`
+        `executable` is the worker's, as `choose_worker` finds it; `isolation` is `process`, `maximum`
         or `danger-none`; `address_space` is in bytes, timeouts in seconds; `request_timeout` bounds
         every request's; `tenant_requests` None is `concurrent_requests`; `max_concurrent` sequences are
         decoded at once, `batch_tokens` tokens of them in a step at most; `threads` None is one per core

@@ -120,6 +120,8 @@ class ModelInfo:
     """Workers replaced."""
     threads: int
     """Compute threads."""
+    instruction_set: Literal["avx2", "avx512"]
+    """What the worker is compiled for."""
     pinned: bool
     """Whether none of the model's image can go to a swap device: only out of the store, as far as the limit
     on locked memory allows."""

@@ -14,7 +14,7 @@ A misspelt option, a value that can't be read, and an option that can't be enfor
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from strongroom.errors import SettingsError
 from strongroom.options import Options, shown
@@ -27,6 +27,7 @@ __all__ = ["Limits", "Sandboxing", "Security", "Settings"]
 
 Isolation = Literal["process", "maximum", "danger-none"]
 Verification = Literal["always", "danger-none"]
+InstructionSet = Literal["auto", "avx2", "avx512"]
 Erasure = Literal["always", "danger-none"]
 Separation = Literal["tenant", "danger-none"]
 
@@ -197,6 +198,15 @@ class Limits(Options):
     """Between two pieces of a stream at least, the first one not counted: each piece wakes Python, which
     costs more than its bytes. 0 is a piece for every token that has text. What isn't read before the next
     piece comes is one with it."""
+    instruction_set: InstructionSet = "auto"
+    """What the worker is compiled for: "auto" is the fastest that the processor runs and the installation
+    has; "avx2" or "avx512" is that one, or an error when a model is loaded."""
+    device: Literal["cpu"] = "cpu"
+    """Only "cpu": models are computed on the processor."""
+    gpu_layers: Literal[0] = 0
+    """Only 0: no layer is offloaded."""
+    n_gpu_layers: Literal[0] = 0
+    """The same, by llama.cpp's name for it."""
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -229,6 +239,14 @@ class Limits(Options):
             raise invalid("unload_idle", self.unload_idle, "True or False")
         seconds_of("load_timeout", self.load_timeout)
         _ = self.piece_interval_seconds
+        if self.instruction_set not in get_args(InstructionSet):
+            raise invalid("instruction_set", self.instruction_set, '"auto", "avx2" or "avx512"')
+        if self.device != "cpu":
+            raise unavailable("device", self.device, 'no worker computes on a GPU, use "cpu"')
+        for name in ("gpu_layers", "n_gpu_layers"):
+            layers: object = getattr(self, name)
+            if layers != 0 or isinstance(layers, bool):
+                raise unavailable(name, layers, "no worker computes on a GPU, use 0")
 
     def _check_together(self) -> None:
         """Refuse numbers of which one makes another impossible."""

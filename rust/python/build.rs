@@ -36,6 +36,7 @@ const CLEARED: &[&str] = &[
     "CARGO_UNSTABLE_",
     "DEBUG",
     "DEP_",
+    "GGML_",
     "HOST",
     "LD_LIBRARY_PATH",
     "MAKEFLAGS",

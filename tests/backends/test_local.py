@@ -167,7 +167,7 @@ def started(image: _core.Image, directory: Path, address_space: int, proceed: Ca
     """Start a worker and end it."""
     _core.Model.start(
         image,
-        directory=str(directory),
+        executable=_core.choose_worker(directory).executable,
         isolation="process",
         address_space=address_space,
         cores=1,
@@ -307,7 +307,7 @@ def test_a_whole_answer_wakes_its_reader_once(tiny: Model) -> None:
 
 def test_a_rehearsal_without_a_worker_to_start(tmp_path: Path) -> None:
     with pytest.raises(WorkerError) as caught:
-        _core.rehearse(str(tmp_path))
+        _core.rehearse(_core.choose_worker(tmp_path).executable)
     assert caught.value.code == "worker.not_started"
 
 
@@ -316,5 +316,5 @@ def test_a_rehearsal_of_a_worker_that_says_nothing(tmp_path: Path) -> None:
     worker.write_text("#!/bin/sh\nexit 3\n")
     worker.chmod(0o755)
     with pytest.raises(WorkerError) as caught:
-        _core.rehearse(str(tmp_path))
+        _core.rehearse(_core.choose_worker(tmp_path).executable)
     assert caught.value.code == "worker.exited"

@@ -314,6 +314,7 @@ def test_a_chat(smol: Model) -> None:
     terminal.expect("> ")
     terminal.sendline("What is my name?")
     assert prompt_tokens_in(terminal) > 2 * first
+    terminal.expect(r"\d+ of them known")  # the turns before, which are not read again
     terminal.expect("> ")
     terminal.sendintr()
     terminal.expect("> ")

@@ -54,6 +54,10 @@ def test_every_option_of_the_tree_can_be_written(tmp_path: Path) -> None:
         unload_idle = false
         load_timeout = "1m"
         piece_interval = "1s"
+        instruction_set = "avx2"
+        device = "cpu"
+        gpu_layers = 0
+        n_gpu_layers = 0
 
         [sources]
         hosts = ["https://models.test:8443"]

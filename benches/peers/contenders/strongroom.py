@@ -8,33 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import inspect
 import resource
 import sys
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import strongroom
 from benches.peers.serving import Order, Served, Stream, serve
 from strongroom import AsyncRouter, Limits, Sandboxing, Security, Settings
 
 MODEL = "bench"
-STREAM_OPTIONS = inspect.signature(AsyncRouter.stream).parameters
 
 
 def limits(streams: int, context: int) -> Limits:
     """Return limits that let all streams decode at once."""
-    known = {field.name for field in fields(Limits)}
-    wanted = {"context_length": context, "concurrent_requests": max(16, streams), "max_concurrent": streams}
-    return Limits(**{name: value for name, value in wanted.items() if name in known})
+    return Limits(context_length=context, concurrent_requests=max(16, streams), max_concurrent=streams)
 
 
 async def read(router: AsyncRouter, order: Order, prompt: str) -> Stream:
     """Read one answer."""
     found = Stream()
-    tenant: Any = {"tenant": "bench"} if order.shared and "tenant" in STREAM_OPTIONS else {}
-    answer = router.stream(prompt, raw=True, model=MODEL, max_tokens=order.tokens, temperature=0, **tenant)
+    tenant = "bench" if order.shared else None
+    answer = router.stream(
+        prompt, raw=True, model=MODEL, tenant=tenant, max_tokens=order.tokens, temperature=0
+    )
     async for piece in answer:
         if piece.text:
             found.times.append(order.now())

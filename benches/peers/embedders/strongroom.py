@@ -21,10 +21,10 @@ def main() -> None:
         checksum = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     settings = Settings(security=Security(sandboxing=Sandboxing(cpu_limit=threads)))
     with Router(settings) as router:
-        info = router.load(MODEL, path, checksum=checksum)
+        info = router.load(MODEL, path, checksum=checksum, embeddings="mean")
 
         def embed(texts: list[str]) -> Any:  # noqa: ANN401 - an array, which numpy types
-            return router.embed(texts, model=MODEL)  # type: ignore[attr-defined]
+            return router.embed(texts, model=MODEL)
 
         embed_lines(embed, version=f"strongroom {strongroom.__version__}", threads=info.threads)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from strongroom import _core
 from strongroom.backends.backend import Began, Embedded, Embeddings, Event, Finished, Priority, Published
 from strongroom.backends.capacity import Capacity
+from strongroom.backends.dispatch import worker_for
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
 from strongroom.models.evidence import Evidence
@@ -166,9 +167,11 @@ class Local:
             logger.warning(
                 '%r runs with separation="danger-none": tenants can tell what others have asked', name
             )
+        worker = worker_for(settings.limits, WORKERS)
+        self._instruction_set = worker.instruction_set
         self._model = _core.Model.start(
             image,
-            directory=str(WORKERS),
+            executable=worker.executable,
             isolation=security.isolation,
             address_space=security.sandboxing.address_space,
             cores=security.sandboxing.cores,
@@ -226,6 +229,7 @@ class Local:
             pid=model.pid,
             restarts=model.restarts,
             threads=model.threads,
+            instruction_set=self._instruction_set,
             pinned=image.pinned,
             image_seconds=image.seconds,
             lock_seconds=model.lock_seconds,

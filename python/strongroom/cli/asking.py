@@ -18,6 +18,9 @@ __all__ = ["Question", "chat", "show", "write"]
 Question = str | Sequence[Message]
 """Text to continue, or a conversation to answer."""
 
+CHATTER = "chat"
+"""Whose a chat's requests are: each goes on from what is kept of the one before."""
+
 
 def show(
     router: Router, question: Question, options: SamplingOptions, load_seconds: float, *, quiet: bool
@@ -50,6 +53,7 @@ def figures(result: Completion, load_seconds: float | None, first: float | None)
         None if first is None else f"first token {first:.2f} s",
         f"{result.completion_tokens / decode:.1f} tokens/s" if decode > 0 else None,
         f"{result.prompt_tokens} + {result.completion_tokens} tokens",
+        f"{result.cached_tokens} of them known" if result.cached_tokens else None,
         f"ended by {result.finish_reason}",
         f"seed {result.seed}",
     ]
@@ -111,7 +115,7 @@ def turn(router: Router, messages: Sequence[Message], options: SamplingOptions, 
     """Stream one answer of a chat; return what was said, up to Ctrl-C if that came."""
     answers = Answers()
     said: list[str] = []
-    with router.stream(messages, **options) as stream:
+    with router.stream(messages, tenant=CHATTER, **options) as stream:
         try:
             for piece in stream:
                 said.append(piece.text)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from strongroom import _core
+from strongroom.backends.dispatch import worker_for
 from strongroom.backends.local import WORKERS
 from strongroom.cli.arguments import Checksums, ModelVersion, Name, checksum_of
 from strongroom.cli.loading import Load, loaded, sandbox_table, summary
@@ -14,6 +15,7 @@ from strongroom.cli.terminal import note, plain, report, tables, write_json
 from strongroom.cli.terminal import table as empty_table
 from strongroom.errors import StrongroomError
 from strongroom.models.proofs import Given
+from strongroom.settings import Settings
 
 __all__ = ["doctor"]
 
@@ -37,20 +39,22 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Show what this machine can enforce, and what is in force around a worker, with or without a MODEL."""
+    settings = at.settings()
     capabilities = _core.doctor()
-    # Without either there is nothing that settings could change.
-    settings = None if model is None and at.config is None else at.settings()
-    if model is None or settings is None:
-        sandbox = rehearsed()
+    worker = chosen(settings)
+    if isinstance(worker, StrongroomError):
+        sandbox: Sequence[_core.Layer] | StrongroomError = worker
+    elif model is None:
+        sandbox = rehearsed(worker)
     else:
         sandbox = started(
             Load(model, settings, Given(checksum=checksum_of(checksum)), name=name, version=model_version)
         )
     layers = [] if isinstance(sandbox, StrongroomError) else sandbox
     if json:
-        write_json(json_of_machine(capabilities, layers))
+        write_json(json_of_machine(capabilities, worker, layers))
     else:
-        show(capabilities)
+        show(capabilities, worker)
         around = "a worker before it loads a model" if model is None else plain(model).plain
         if layers:
             tables().print(f"\nThe sandbox around {around}: {summary(layers)}", soft_wrap=True)
@@ -60,23 +64,35 @@ def doctor(
         raise typer.Exit(1)
 
 
-def show(capabilities: Sequence[_core.Capability]) -> None:
-    """Print what the machine has."""
+def chosen(settings: Settings) -> _core.Worker | StrongroomError:
+    """Choose the worker that would serve here; or say why none can."""
+    try:
+        return worker_for(settings.limits, WORKERS)
+    except StrongroomError as error:
+        return error
+
+
+def show(capabilities: Sequence[_core.Capability], worker: _core.Worker | StrongroomError) -> None:
+    """Print what the machine has, and the worker that is for it."""
     table = empty_table("What this machine can enforce")
     for column in ("capability", "value", "enough", "detail"):
         table.add_column(column)
     for row in capabilities:
         verdict, style = VERDICTS[row.ok]
         table.add_row(plain(row.name), plain(row.value), plain(verdict, style), plain(row.detail, "dim"))
+    value, detail = "none", "the error below says why"
+    if found := isinstance(worker, _core.Worker):
+        value, detail = worker.instruction_set, f"of those installed: {', '.join(worker.carried) or 'none'}"
+    table.add_row("worker", value, plain(*VERDICTS[found]), plain(detail, "dim"))
     tables().print(table)
-    if any(row.ok is False for row in capabilities):
+    if not found or any(row.ok is False for row in capabilities):
         note("note:", 'a "no" rules out isolation="maximum", or every isolation; its detail says which')
 
 
-def rehearsed() -> Sequence[_core.Layer] | StrongroomError:
+def rehearsed(worker: _core.Worker) -> Sequence[_core.Layer] | StrongroomError:
     """Start a worker, with the defaults, that locks itself in and is ended; or say why that failed."""
     try:
-        return _core.rehearse(str(WORKERS))
+        return _core.rehearse(worker.executable)
     except StrongroomError as error:
         return error
 
@@ -88,10 +104,16 @@ def started(load: Load) -> Sequence[_core.Layer]:
 
 
 def json_of_machine(
-    capabilities: Sequence[_core.Capability], sandbox: Sequence[_core.Layer]
-) -> dict[str, list[dict[str, Any]]]:
+    capabilities: Sequence[_core.Capability],
+    worker: _core.Worker | StrongroomError,
+    sandbox: Sequence[_core.Layer],
+) -> dict[str, Any]:
     """Return what was found for programs."""
+    serving = None
+    if isinstance(worker, _core.Worker):
+        serving = {"instruction_set": worker.instruction_set, "installed": worker.carried}
     return {
+        "worker": serving,
         "capabilities": [
             {"name": row.name, "value": row.value, "ok": row.ok, "detail": row.detail} for row in capabilities
         ],

@@ -89,7 +89,8 @@ def show(info: ModelInfo) -> None:
         note("signed", f"by {plain(info.signer).plain}, in a manifest", "bold green")
     for finding in info.findings:
         note("finding", f"{finding.message} [{finding.code}]", "yellow")
-    note("sandbox", f"{summary(info.sandbox)}, isolation {info.isolation}, worker {info.pid}")
+    worker = f"worker {info.pid} ({info.instruction_set})"
+    note("sandbox", f"{summary(info.sandbox)}, isolation {info.isolation}, {worker}")
     notes().print(sandbox_table(info.sandbox))
 
 

@@ -74,6 +74,8 @@ impl Sampler {
             0 => None,
             count => Some(count as usize),
         };
+        // Exactly: llama.cpp penalizes at any other value.
+        #[allow(clippy::float_cmp)]
         let has_penalties = sampling.repeat_penalty != 1.0
             || sampling.frequency_penalty != 0.0
             || sampling.presence_penalty != 0.0;

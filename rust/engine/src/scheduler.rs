@@ -13,7 +13,7 @@ use crate::{
     queue::{Next, Paused, Queue, Waiting, Work},
     sampler::Candidates,
     sequence::{Answering, Beginning, Progress, Sequence, cancelled, refuse},
-    shares::{Demand, Sharer, Shares, budget},
+    shares::{Demand, Sharer, Shares, budget, waits_for_others},
 };
 
 /// Bytes that paused sequences may take, whatever the prefixes may.
@@ -383,18 +383,18 @@ impl Scheduler {
             }),
             _ => None,
         };
-        let mut sequence = Sequence::new(Beginning {
+        let sequence = Sequence::new(Beginning {
             request,
             sharer,
             priority,
             number: waiting.number,
             deadline: waiting.deadline,
             prompt,
+            cached,
             answer,
             queued: began.saturating_duration_since(waiting.arrived),
             began,
         });
-        sequence.set_read(cached);
         events.push(Event::Began {
             request,
             prompt_tokens,
@@ -495,27 +495,50 @@ impl Scheduler {
         let most = self.context.batch_tokens() as usize;
         let mut granted = Vec::with_capacity(self.live.len());
         let mut prompts: Vec<(Slot, Priority, u64, Demand)> = Vec::new();
+        let mut ready = Vec::new();
         for (slot, live) in (0..).zip(&self.live) {
             let Some(sequence) = live else { continue };
-            if sequence.is_answering() {
+            if sequence.is_decoding() {
                 granted.push((slot, 1));
+            } else if sequence.is_answering() {
+                ready.push((slot, sequence.fresh()));
             } else {
                 let demand = Demand {
                     sharer: sequence.sharer(),
-                    pending: sequence.unread().len(),
+                    // The last one is read when it is to be answered.
+                    pending: sequence.unread().len() - usize::from(sequence.wants_logits()),
                 };
                 prompts.push((slot, sequence.priority(), sequence.number(), demand));
             }
         }
+        let pending: usize = prompts.iter().map(|(.., demand)| demand.pending).sum();
+        let anyone = !granted.is_empty();
+        granted.extend(
+            ready
+                .iter()
+                .filter(|&&(_, fresh)| anyone || !waits_for_others(fresh, pending))
+                .map(|&(slot, _)| (slot, 1)),
+        );
         prompts.sort_by_key(|&(_, priority, number, _)| (std::cmp::Reverse(priority), number));
         let demands: Vec<Demand> = prompts.iter().map(|&(.., demand)| demand).collect();
         let shares = self.shares.plan(&demands, budget(granted.len(), most));
-        let reading = prompts.iter().zip(shares);
-        granted.extend(
-            reading
-                .filter(|&(_, tokens)| tokens > 0)
-                .map(|(&(slot, ..), tokens)| (slot, tokens)),
-        );
+        let pending = pending - shares.iter().sum::<usize>();
+        let mut left = most - granted.len() - shares.iter().sum::<usize>();
+        for (&(slot, _, _, demand), mut tokens) in prompts.iter().zip(shares) {
+            // Whose prompt is read to its end with this step may be answered with it, too.
+            if let Some(Some(sequence)) = self.live.get(slot as usize)
+                && tokens == demand.pending
+                && tokens < sequence.unread().len()
+                && left > 0
+                && (anyone || !waits_for_others(sequence.fresh(), pending))
+            {
+                tokens += 1;
+                left -= 1;
+            }
+            if tokens > 0 {
+                granted.push((slot, tokens));
+            }
+        }
         granted.sort_unstable();
         granted
     }

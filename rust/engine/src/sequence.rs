@@ -19,6 +19,8 @@ pub(crate) struct Sequence {
     deadline: Option<Instant>,
     /// The prompt, and the answer as far as it is decoded.
     tokens: Vec<Token>,
+    /// Of the prompt, those that nobody kept.
+    fresh: usize,
     /// Of the tokens, the first ones that the context has read.
     read: usize,
     goal: Goal,
@@ -59,6 +61,8 @@ pub(crate) struct Beginning {
     pub(crate) number: u64,
     pub(crate) deadline: Option<Instant>,
     pub(crate) prompt: Vec<Token>,
+    /// Of these, the first ones that the context holds already.
+    pub(crate) cached: usize,
     pub(crate) answer: Option<Answering>,
     pub(crate) queued: Duration,
     pub(crate) began: Instant,
@@ -103,8 +107,9 @@ impl Sequence {
             priority: beginning.priority,
             number: beginning.number,
             deadline: beginning.deadline,
+            fresh: beginning.prompt.len().saturating_sub(beginning.cached),
+            read: beginning.cached,
             tokens: beginning.prompt,
-            read: 0,
             goal,
             queued: beginning.queued,
             began: beginning.began,
@@ -141,10 +146,6 @@ impl Sequence {
         self.read
     }
 
-    pub(crate) fn set_read(&mut self, tokens: usize) {
-        self.read = tokens;
-    }
-
     /// Tokens that the context has yet to read: of the prompt, or the last one chosen.
     pub(crate) fn unread(&self) -> &[Token] {
         &self.tokens[self.read..]
@@ -153,6 +154,16 @@ impl Sequence {
     /// Whether the next token of an answer waits to be read, and no more.
     pub(crate) fn is_answering(&self) -> bool {
         self.unread().len() == 1
+    }
+
+    /// Whether a token of its answer was decoded.
+    pub(crate) fn is_decoding(&self) -> bool {
+        self.first_logits.is_some()
+    }
+
+    /// Tokens of its prompt that nobody kept.
+    pub(crate) fn fresh(&self) -> usize {
+        self.fresh
     }
 
     /// Whether the logits after its last token are looked at.

@@ -17,6 +17,9 @@ const AHEAD: u64 = 64;
 /// Where counting begins, so that one can be ahead of it.
 const START: u64 = 1 << 20;
 
+/// How many times its own prompt a sequence that could be answered waits for others to be read, at most.
+const PATIENCE: usize = 4;
+
 /// Tokens of prompts that were read for each sharer that has requests.
 #[derive(Debug, Default)]
 pub(crate) struct Shares {
@@ -45,9 +48,10 @@ impl Shares {
         self.served.retain(|sharer, _| has_requests(sharer));
     }
 
-    /// Says how many tokens of each demand the next step takes, at most `budget` together. The demands of
-    /// one sharer are met in their order. Half of the budget is shared equally, so that nobody starves;
-    /// the other half goes to whoever was served least.
+    /// Says how many tokens of each demand the next step takes, at most `budget` together. Half of the
+    /// budget is shared equally, so that nobody starves; the other half goes to whoever was served least.
+    /// The demands of one sharer are met alike, or in their order where there are more than tokens: parts
+    /// of one length are computed together, others one after the other.
     pub(crate) fn plan(&mut self, demands: &[Demand], budget: usize) -> Vec<usize> {
         let mut granted: BTreeMap<Sharer, usize> = BTreeMap::new();
         let mut wanted: BTreeMap<Sharer, usize> = BTreeMap::new();
@@ -74,16 +78,29 @@ impl Shares {
                 *served = served.saturating_add(tokens as u64);
             }
         }
+        let mut counts: BTreeMap<Sharer, usize> = BTreeMap::new();
+        for demand in demands {
+            *counts.entry(demand.sharer).or_default() += 1;
+        }
         demands
             .iter()
             .map(|demand| {
                 let left = granted.entry(demand.sharer).or_default();
-                let tokens = demand.pending.min(*left);
+                let count = counts.entry(demand.sharer).or_insert(1);
+                let tokens = demand.pending.min((*left / *count).max(1)).min(*left);
                 *left -= tokens;
+                *count = (*count - 1).max(1);
                 tokens
             })
             .collect()
     }
+}
+
+/// Whether a sequence whose prompt of `fresh` tokens is read but for the last one waits for the others, of
+/// whose prompts `pending` tokens are unread. Where nobody is being answered yet, answering those who
+/// came together from one step on costs each little and all together less.
+pub(crate) fn waits_for_others(fresh: usize, pending: usize) -> bool {
+    pending > 0 && pending <= fresh.saturating_mul(PATIENCE)
 }
 
 /// Tokens of prompts that a step takes at most, beside `decoding` answers: few enough that the answers
@@ -109,11 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn one_alone_has_it_all_in_order() {
+    fn one_alone_has_it_all_and_its_prompts_are_read_alike() {
         let mut shares = Shares::default();
         shares.enter(A);
         let planned = shares.plan(&[demand(A, 30), demand(A, 50), demand(A, 9)], 64);
-        assert_eq!(planned, [30, 34, 0]);
+        assert_eq!(planned, [21, 21, 9]);
+        let planned = shares.plan(&[demand(A, 30), demand(A, 50), demand(A, 9)], 2);
+        assert_eq!(planned, [1, 1, 0]);
+        let planned = shares.plan(&[demand(A, 36); 16], 64);
+        assert_eq!(planned, [4; 16]);
     }
 
     #[test]
@@ -163,6 +184,17 @@ mod tests {
         let planned = shares.plan(&demands, 8);
         assert_eq!(planned.iter().sum::<usize>(), 8);
         assert_eq!(shares.plan(&[], 8), [0; 0]);
+    }
+
+    #[test]
+    fn who_came_together_is_answered_together_but_nobody_waits_for_a_long_prompt() {
+        assert!(waits_for_others(36, 100));
+        assert!(!waits_for_others(36, 4000));
+        assert!(!waits_for_others(36, 0), "there is nobody to wait for");
+        assert!(
+            !waits_for_others(1, 5),
+            "what is cached is answered at once"
+        );
     }
 
     #[test]

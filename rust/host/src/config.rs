@@ -1,16 +1,13 @@
 //! How one model's worker is started and bounded.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use strongroom_protocol::{Isolation, PrefixCache, Task};
 
 /// How one model's worker is started and bounded.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The worker's executable; [`executable`] finds it.
+    /// The worker's executable; [`choose`](crate::choose) finds it.
     pub executable: PathBuf,
     /// What must be in force before the image is parsed.
     pub isolation: Isolation,
@@ -76,37 +73,5 @@ impl Config {
             chat_template: None,
             grace: Duration::from_secs(5),
         }
-    }
-}
-
-/// The best executable in `directory` for this processor: `strongroom-worker-avx512` where it is
-/// there and can run, else `strongroom-worker-avx2`.
-pub fn executable(directory: &Path) -> PathBuf {
-    let wide = directory.join("strongroom-worker-avx512");
-    if wide.is_file() && strongroom_sandbox::probe().cpu.avx512() {
-        return wide;
-    }
-    directory.join("strongroom-worker-avx2")
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn the_executable_is_the_best_that_is_there() {
-        let directory = std::env::temp_dir().join(format!("strongroom-{}", std::process::id()));
-        fs::create_dir(&directory).unwrap();
-        let plain = directory.join("strongroom-worker-avx2");
-        let wide = directory.join("strongroom-worker-avx512");
-        assert_eq!(executable(&directory), plain, "also where nothing is there");
-        fs::write(&wide, "").unwrap();
-        let has_it = strongroom_sandbox::probe().cpu.avx512();
-        let expected = if has_it { wide } else { plain };
-        assert_eq!(executable(&directory), expected);
-        fs::remove_dir_all(&directory).unwrap();
     }
 }

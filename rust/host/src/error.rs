@@ -8,6 +8,7 @@ use std::{
 
 use rustix::io::Errno;
 use strongroom_protocol::{Fault, LayerName};
+use strongroom_sandbox::InstructionSet;
 
 /// Every code that this crate adds; the worker's own are `FaultCode::ALL`.
 pub const CODES: &[&str] = &[
@@ -21,6 +22,7 @@ pub const CODES: &[&str] = &[
     "request.unloaded",
     "router.forked",
     "sandbox.unavailable",
+    "settings.unavailable",
     "worker.aborted",
     "worker.crashed",
     "worker.exited",
@@ -30,6 +32,7 @@ pub const CODES: &[&str] = &[
     "worker.over_time",
     "worker.protocol",
     "worker.quarantined",
+    "worker.unsupported_processor",
     "worker.violation",
 ];
 
@@ -42,6 +45,20 @@ pub enum HostError {
         /// The executable.
         path: PathBuf,
         /// What the system said.
+        reason: String,
+    },
+    /// This processor can run none of the workers.
+    #[error("no worker can run on this processor: it, or its kernel, lacks {}", lacks.join(", "))]
+    Processor {
+        /// What the least demanding worker would need.
+        lacks: Vec<&'static str>,
+    },
+    /// The worker that the settings ask for can't be had.
+    #[error("instruction_set={:?} can't be used here: {reason}", set.as_str())]
+    InstructionSet {
+        /// The worker's.
+        set: InstructionSet,
+        /// What is missing.
         reason: String,
     },
     /// This process, or its machine, has too little left to start a worker or watch it.
@@ -172,6 +189,8 @@ impl HostError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotStarted { .. } | Self::Exhausted { .. } => "worker.not_started",
+            Self::Processor { .. } => "worker.unsupported_processor",
+            Self::InstructionSet { .. } => "settings.unavailable",
             Self::Isolation { code, .. } | Self::Memory { code, .. } => code,
             Self::Layer(_) => "sandbox.unavailable",
             Self::LoadTimeout { .. } => "load.timeout",
@@ -194,6 +213,13 @@ impl HostError {
         match self {
             Self::NotStarted { .. } => {
                 "reinstall strongroom: the worker is part of its wheel, and must be executable"
+            }
+            Self::Processor { .. } => {
+                "use a machine whose processor has AVX2 (Intel's since Haswell, AMD's since Excavator) and whose \
+                 kernel or hypervisor offers it; `strongroom doctor` says what is there"
+            }
+            Self::InstructionSet { .. } => {
+                "set it to \"auto\", which takes the best worker that there is for this processor"
             }
             Self::Exhausted { .. } => {
                 "try again once there are descriptors, memory and processes to be had, or raise their limits"
@@ -340,6 +366,13 @@ mod tests {
             HostError::NotStarted {
                 path: PathBuf::from("worker"),
                 reason: "not found".to_owned(),
+            },
+            HostError::Processor {
+                lacks: vec!["avx2"],
+            },
+            HostError::InstructionSet {
+                set: InstructionSet::Avx512,
+                reason: "not there".to_owned(),
             },
             HostError::Exhausted {
                 reason: "no descriptors".to_owned(),

@@ -11,6 +11,7 @@ mod connection;
 mod cores;
 mod death;
 mod desk;
+mod dispatch;
 mod error;
 mod flight;
 mod isolation;
@@ -29,7 +30,8 @@ mod update;
 mod waiting;
 
 pub use bell::Bell;
-pub use config::{Config, executable};
+pub use config::Config;
+pub use dispatch::{Executable, carried, choose};
 pub use error::{CODES, Death, HostError, Stage};
 pub use model::Model;
 pub use rehearsal::rehearse;

@@ -14,10 +14,8 @@ use std::{
     time::Duration,
 };
 
-use strongroom_host::{Config, Model, Stream, Update};
-use strongroom_protocol::{
-    FinishReason, Generate, Isolation, Message, PrefixCache, Prompt, Role, Tenant,
-};
+use strongroom_host::{Config, Model, Stream, TenantName, Update};
+use strongroom_protocol::{FinishReason, Generate, Isolation, Message, PrefixCache, Prompt, Role};
 use strongroom_specimen::{Vocabulary, tiny};
 use support::{collect, image_of, prompt, until, within};
 
@@ -222,8 +220,8 @@ fn what_is_kept_for_a_tenant_is_wiped_when_it_has_been_idle() {
         let looks = looks(&model);
         let mut order = order(false);
         order.max_tokens = Some(4);
-        order.tenant = Some(Tenant([7; 32]));
-        collect(&model.generate(order).unwrap()).unwrap();
+        let tenant = TenantName::new(b"ann".to_vec()).unwrap();
+        collect(&model.generate_for(Some(&tenant), order).unwrap()).unwrap();
         // The control: its tokens are kept, its text isn't.
         until("the tokens are kept", || traces(&model, &looks[1..]) > 0);
         assert_eq!(traces(&model, &looks[..1]), 0);

@@ -43,6 +43,65 @@ fn limits(cores: Vec<u32>, threads: u32) -> Limits {
     }
 }
 
+fn generate_text() -> Order {
+    Order::Generate(Box::new(Generate {
+        request: 2,
+        prompt: Prompt::Text("hi".into()),
+        sampling: Sampling {
+            logit_bias: vec![(5, -1.5)],
+            repeat_penalty: 1.1,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.5,
+            top_k: 40,
+            top_p: 0.95,
+            min_p: 0.05,
+            temperature: 0.7,
+            seed: u32::MAX - 1,
+        },
+        max_tokens: Some(64),
+        stop: vec!["\n\n".into()],
+        timeout_ms: 30_000,
+        piece_interval_ms: 25,
+        tenant: Some(Tenant([0x5a; 32])),
+        priority: Priority::High,
+    }))
+}
+
+fn generate_chat() -> Order {
+    Order::Generate(Box::new(Generate {
+        request: 3,
+        prompt: Prompt::Chat(vec![
+            Message {
+                role: Role::System,
+                content: "a".into(),
+                name: None,
+            },
+            Message {
+                role: Role::User,
+                content: "b".into(),
+                name: Some("n".into()),
+            },
+        ]),
+        sampling: Sampling {
+            logit_bias: Vec::new(),
+            repeat_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            temperature: 0.0,
+            seed: 0,
+        },
+        max_tokens: None,
+        stop: Vec::new(),
+        timeout_ms: 1,
+        piece_interval_ms: 0,
+        tenant: None,
+        priority: Priority::Normal,
+    }))
+}
+
 fn order(name: &str) -> Order {
     match name {
         "cancel" => Order::Cancel { request: 7 },
@@ -87,59 +146,8 @@ fn order(name: &str) -> Order {
             },
             erase: false,
         })),
-        "generate-text" => Order::Generate(Box::new(Generate {
-            request: 2,
-            prompt: Prompt::Text("hi".into()),
-            sampling: Sampling {
-                logit_bias: vec![(5, -1.5)],
-                repeat_penalty: 1.1,
-                presence_penalty: 0.0,
-                frequency_penalty: 0.5,
-                top_k: 40,
-                top_p: 0.95,
-                min_p: 0.05,
-                temperature: 0.7,
-                seed: u32::MAX - 1,
-            },
-            max_tokens: Some(64),
-            stop: vec!["\n\n".into()],
-            timeout_ms: 30_000,
-            piece_interval_ms: 25,
-            tenant: Some(Tenant([0x5a; 32])),
-            priority: Priority::High,
-        })),
-        "generate-chat" => Order::Generate(Box::new(Generate {
-            request: 3,
-            prompt: Prompt::Chat(vec![
-                Message {
-                    role: Role::System,
-                    content: "a".into(),
-                    name: None,
-                },
-                Message {
-                    role: Role::User,
-                    content: "b".into(),
-                    name: Some("n".into()),
-                },
-            ]),
-            sampling: Sampling {
-                logit_bias: Vec::new(),
-                repeat_penalty: 1.0,
-                presence_penalty: 0.0,
-                frequency_penalty: 0.0,
-                top_k: 0,
-                top_p: 1.0,
-                min_p: 0.0,
-                temperature: 0.0,
-                seed: 0,
-            },
-            max_tokens: None,
-            stop: Vec::new(),
-            timeout_ms: 1,
-            piece_interval_ms: 0,
-            tenant: None,
-            priority: Priority::Normal,
-        })),
+        "generate-text" => generate_text(),
+        "generate-chat" => generate_chat(),
         "embed" => Order::Embed(Box::new(Embed {
             request: 4,
             texts: vec!["a".into(), "hé".into()],

@@ -67,8 +67,8 @@ fn memory(name: &'static str, what: &str, backing: Result<Backing, impl Display>
 
 /// What a worker finds in force around itself here, before it would parse a model.
 #[pyfunction]
-pub(crate) fn rehearse(py: Python<'_>, directory: PathBuf) -> Result<Vec<Layer>, Error> {
-    let config = Config::new(strongroom_host::executable(&directory));
+pub(crate) fn rehearse(py: Python<'_>, executable: PathBuf) -> Result<Vec<Layer>, Error> {
+    let config = Config::new(executable);
     let report = detach::run(py, || strongroom_host::rehearse(&config))?;
     Ok(Layer::all(report))
 }

@@ -14,6 +14,7 @@ mod arguments;
 mod bell;
 mod data;
 mod detach;
+mod dispatch;
 mod doctor;
 mod download;
 mod errors;
@@ -55,6 +56,7 @@ mod _core {
     use crate::{
         bell::Bell,
         data::{DataCipher, DataKey},
+        dispatch::{Processor, Worker, choose_worker},
         doctor::{Capability, doctor, rehearse},
         errors::error_codes,
         fetch::{Fetched, Sources, assemble, fetch, local_path, name_in_manifest, owner_of},

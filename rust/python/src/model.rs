@@ -59,10 +59,10 @@ impl Drop for Model {
 impl Model {
     /// Starts a worker and waits until it is ready, or `proceed` returns false.
     #[staticmethod]
-    #[pyo3(signature = (image, *, directory, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, tenant_requests, max_concurrent, batch_tokens, threads, prefix_quota, prefix_tenants, prefix_idle, erase, separate, embeddings, context_length, chat_template, proceed=None))]
+    #[pyo3(signature = (image, *, executable, isolation, address_space, cores, load_timeout, request_timeout, concurrent_requests, tenant_requests, max_concurrent, batch_tokens, threads, prefix_quota, prefix_tenants, prefix_idle, erase, separate, embeddings, context_length, chat_template, proceed=None))]
     fn start(
         image: &Bound<'_, Image>,
-        directory: PathBuf,
+        executable: PathBuf,
         isolation: &str,
         address_space: &Bound<'_, PyAny>,
         cores: &Bound<'_, PyAny>,
@@ -117,7 +117,7 @@ impl Model {
             chat_template: chat_template
                 .map(|template| arguments::text("chat_template", template))
                 .transpose()?,
-            ..Config::new(strongroom_host::executable(&directory))
+            ..Config::new(executable)
         };
         let sealed = image.get().sealed();
         let model = detach::interruptible(image.py(), None, |caller| {

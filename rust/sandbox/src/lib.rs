@@ -58,4 +58,4 @@ mod seccomp;
 
 pub use error::{CODES, SandboxError};
 pub use lockdown::{Alone, Entered, Fenced, Loading, Lockdown, Serving, enter};
-pub use machine::{Capability, Cpu, Machine, Quota, Swap, probe, require};
+pub use machine::{Capability, Cpu, InstructionSet, Machine, Quota, Swap, probe, require};

@@ -12,7 +12,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use strongroom_protocol::Isolation;
 
 pub use cgroup::Quota;
-pub use cpu::Cpu;
+pub use cpu::{Cpu, InstructionSet};
 pub use swap::Swap;
 
 use crate::{SandboxError, cores, landlock, seccomp};
@@ -194,7 +194,7 @@ impl Machine {
             row(
                 "cpu",
                 self.cpu.to_string(),
-                Some(self.cpu.avx2()),
+                Some(self.cpu.lacks(InstructionSet::Avx2).is_empty()),
                 "the worker needs AVX2; one with AVX-512 is used where the wheel has it",
             ),
             row(

@@ -11,13 +11,9 @@ use crate::rig::{
     wide_scheduler,
 };
 
-fn tenant(number: u8) -> Option<Tenant> {
-    Some(Tenant([number; 32]))
-}
-
 fn of(id: u64, text: &str, max_tokens: u32, number: u8) -> Generate {
     Generate {
-        tenant: tenant(number),
+        tenant: Some(Tenant([number; 32])),
         ..request(id, text, max_tokens)
     }
 }

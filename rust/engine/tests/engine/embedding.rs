@@ -49,7 +49,7 @@ fn run(embedder: &mut Embedder) -> Vec<Event> {
 /// The vectors of a request.
 fn rows(events: &[Event], id: u64, dimensions: usize) -> Vec<Vec<f32>> {
     let embedded = events.iter().find_map(|event| match event {
-        Event::Embedded(embedded) if embedded.request == id => Some(embedded),
+        Event::Embedded(vectors) if vectors.request == id => Some(vectors),
         _ => None,
     });
     let numbers: Vec<f32> = embedded
@@ -130,7 +130,7 @@ fn many_texts_take_several_steps_and_small_requests_overtake_large_ones() {
     let place = |id| {
         events
             .iter()
-            .position(|event| matches!(event, Event::Embedded(embedded) if embedded.request == id))
+            .position(|event| matches!(event, Event::Embedded(vectors) if vectors.request == id))
             .unwrap()
     };
     assert!(place(2) < place(1));

@@ -73,3 +73,88 @@ fn hkdf_sha512() {
     println!("wycheproof HKDF-SHA-512: {valid} valid derived, {invalid} invalid refused");
     assert!(valid > 70 && invalid > 0, "{valid} {invalid}");
 }
+
+/// NIST's CAVP vectors for AES-256-GCM (CAVS 14.0), with IVs of 96 bits and tags of 128, from the package
+/// `cryptography_vectors` (Apache-2.0 or BSD-3-Clause) that `STRONGROOM_NIST_GCM` leads to.
+#[test]
+fn nist_aes_256_gcm() {
+    let Some(folder) = std::env::var_os("STRONGROOM_NIST_GCM").map(std::path::PathBuf::from) else {
+        println!("skipped: STRONGROOM_NIST_GCM names no folder of vectors");
+        return;
+    };
+    let mut counts = [0; 3];
+    for file in ["gcmEncryptExtIV256.rsp", "gcmDecrypt256.rsp"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let text = text.replace('\r', "");
+        for case in Case::all(&text) {
+            let key = Secret::filled(|key| {
+                key.copy_from_slice(&case.bytes("Key"));
+                Ok::<_, SealError>(())
+            });
+            let cipher = Cipher::new(&key.unwrap()).unwrap();
+            let (iv, aad, tag) = (case.bytes("IV"), case.bytes("AAD"), case.bytes("Tag"));
+            let iv = iv[..].try_into().unwrap();
+            let mut sealed = [&case.bytes("CT")[..], &tag].concat();
+            let opened = cipher.open(iv, &aad, &mut sealed);
+            if case.fails {
+                assert!(matches!(opened.unwrap_err(), SealError::Authentication));
+                counts[2] += 1;
+                continue;
+            }
+            let mut data = case.bytes("PT");
+            assert_eq!(opened.unwrap(), &data[..]);
+            let sealed = cipher.seal(iv, &aad, &mut data).unwrap();
+            assert_eq!((&data[..], &sealed[..]), (&case.bytes("CT")[..], &tag[..]));
+            counts[usize::from(file.contains("Decrypt"))] += 1;
+        }
+    }
+    println!("NIST AES-256-GCM: {counts:?} to encrypt, to decrypt, to refuse");
+    assert!(counts.iter().all(|&count| count > 150), "{counts:?}");
+}
+
+/// One case of a `.rsp` file.
+struct Case<'a> {
+    fields: std::collections::BTreeMap<&'a str, &'a str>,
+    fails: bool,
+}
+
+impl<'a> Case<'a> {
+    /// Those whose IV has 96 bits and whose tag has 128.
+    fn all(text: &'a str) -> Vec<Self> {
+        let mut group = std::collections::BTreeMap::new();
+        let mut cases = Vec::new();
+        for block in text.split("\n\n") {
+            let lines = block.lines().map(str::trim);
+            let mut case = Self {
+                fields: std::collections::BTreeMap::new(),
+                fails: false,
+            };
+            for line in lines {
+                let named = line.trim_matches(['[', ']']).split_once('=');
+                match named.map(|(name, value)| (name.trim(), value.trim())) {
+                    Some((name, value)) if line.starts_with('[') => {
+                        group.insert(name, value);
+                    }
+                    Some((name, value)) => {
+                        case.fields.insert(name, value);
+                    }
+                    None => case.fails |= line == "FAIL",
+                }
+            }
+            let wanted = group.get("IVlen") == Some(&"96") && group.get("Taglen") == Some(&"128");
+            if wanted && case.fields.contains_key("Key") {
+                cases.push(case);
+            }
+        }
+        cases
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        let digits = self.fields.get(name).copied().unwrap_or_default();
+        assert!(digits.len().is_multiple_of(2), "{name}");
+        (0..digits.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+            .collect()
+    }
+}

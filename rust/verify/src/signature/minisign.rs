@@ -35,9 +35,9 @@ pub(super) fn begins(file: &[u8]) -> bool {
 struct Number([u8; 8]);
 
 impl std::fmt::Display for Number {
-    /// As minisign prints it.
+    /// As minisign prints it: without leading zeros.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016X}", u64::from_le_bytes(self.0))
+        write!(f, "{:X}", u64::from_le_bytes(self.0))
     }
 }
 
@@ -66,5 +66,16 @@ fn bytes<const N: usize>(line: &str) -> Result<Zeroizing<[u8; N]>, String> {
         Ok(length) if length == N => Ok(bytes),
         Ok(length) => Err(format!("it has {length} bytes, not {N}")),
         Err(_) => Err(format!("it is not the base64 of {N} bytes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Number;
+
+    #[test]
+    fn a_number_is_printed_as_minisign_prints_it() {
+        let number = Number(0x0300_B8B3_2998_04C7_u64.to_le_bytes());
+        assert_eq!(number.to_string(), "300B8B3299804C7");
     }
 }
