@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomlkit
@@ -122,6 +123,24 @@ def test_the_encryption_of_data_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     names: dict[str, object] = {}
     exec(code.replace("\ncipher.decrypt", "\nopened = cipher.decrypt"), names)  # noqa: S102 - the README's own
     assert names["opened"] == {"messages": ["Hello"]}
+
+
+def test_the_example_of_many_users_runs(smol: Model, capsys: pytest.CaptureFixture[str]) -> None:
+    [code] = [block for block in blocks("python") if "router.publish(" in block]
+    code = code.replace('"model.gguf"', repr(str(smol.path)))
+    code, replaced = re.subn(r'checksum="sha256:[^"]*"', f'checksum="{smol.checksum}"', code)
+    assert replaced == 2
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - the README's own
+    names["router"].close()
+    answer = names["answer"]
+    assert answer.cached_tokens > 16
+    shown = capsys.readouterr().out
+    assert f"{answer.cached_tokens} of {answer.prompt_tokens} tokens were there already" in shown
+    assert [summary.completion_tokens > 0 for summary in names["summaries"]] == [True, True]
+    similar = names["vectors"] @ names["vectors"].T
+    assert similar.shape == (2, 2)
+    assert abs(similar[0, 0] - 1) < 1e-4
 
 
 def test_the_toolchain_named_is_the_one_that_is_demanded() -> None:
