@@ -49,7 +49,9 @@ class Completion:
     finish_reason: FinishReason
     """"stop": the model's end or a stop string; "length": max_tokens or the context; "cancelled"."""
     seed: int
-    """Of the random numbers: the same seed, options and prompt choose alike."""
+    """Of the random numbers: the same seed, options and prompt choose alike, where they are decoded alike.
+    Beside other requests numbers are rounded otherwise, and rarely another token is the one: with
+    `Limits(max_concurrent=1)`, without a prefix that is kept, an answer can be had again exactly."""
     timings: Timings
 
 

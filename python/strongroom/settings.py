@@ -250,6 +250,13 @@ class Limits(Options):
 
     def _check_together(self) -> None:
         """Refuse numbers of which one makes another impossible."""
+        if self.max_concurrent and self.max_concurrent > self.concurrent_requests:  # it would never act
+            raise SettingsError(
+                "settings.conflict",
+                f"max_concurrent={self.max_concurrent} is more than concurrent_requests="
+                f"{self.concurrent_requests}, of which they are a part",
+                "raise concurrent_requests, or lower max_concurrent",
+            )
         if self.batch_tokens and self.max_concurrent and self.batch_tokens < self.max_concurrent:
             raise SettingsError(
                 "settings.conflict",

@@ -51,7 +51,7 @@ def test_the_cache_gets_half_of_what_the_weights_leave(header: Header) -> None:
         ({}, 16),
         ({"concurrent_requests": 3}, 3),
         ({"batch_tokens": 4}, 4),
-        ({"max_concurrent": 100}, 100),
+        ({"max_concurrent": 100, "concurrent_requests": 100}, 100),
         ({"max_concurrent": 1}, 1),
         ({"total_context": 3 * 2048 + 2047}, 3),
         ({"max_concurrent": 8, "total_context": 4096}, 2),

@@ -74,7 +74,15 @@ def capacity_of(
     the cache alone are more than the address space: those of one request, or of as many as are asked for.
     """
     length = context_length or limits.context_length or default_context(header.context_length)
-    step = limits.batch_tokens or STEP
+    if limits.max_concurrent is not None and limits.max_concurrent > length:
+        raise SettingsError(
+            "settings.conflict",
+            f"max_concurrent={limits.max_concurrent} is more than the {length} tokens of one request: a step "
+            "takes one token of each sequence at least, and no more than a request has",
+            "lower max_concurrent, or raise context_length",
+        )
+    # As the engine does: a step has a token of each sequence, and no more than a request has in all.
+    step = min(max(limits.batch_tokens or STEP, limits.max_concurrent or 1), length)
     most = limits.max_concurrent or min(at_most, limits.concurrent_requests, step)
     if limits.total_context is not None:
         if limits.total_context < length:

@@ -3,7 +3,7 @@
 use std::{
     ops::ControlFlow,
     process,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -89,6 +89,7 @@ impl Model {
         let served = Served {
             digest: image.digest().to_string(),
             chat_template: config.chat_template.clone(),
+            secret: OnceLock::new(),
         };
         let (request_timeout, separate) = (config.request_timeout, config.separate);
         let supervisor = Supervisor::new(Arc::clone(&desk), image.clone(), config, &machine);
@@ -381,10 +382,7 @@ mod tests {
         let model = Model {
             creator: process::id() + 1,
             desk: Arc::clone(&desk),
-            served: Served {
-                digest: String::new(),
-                chat_template: None,
-            },
+            served: Served::default(),
             separate: true,
             request_timeout: Duration::from_secs(1),
             supervisor: Mutex::new(None),

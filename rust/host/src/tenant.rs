@@ -1,7 +1,7 @@
 //! Whose a request is: a name from the caller, and the key that stands for it.
 //!
-//! The key is HMAC-SHA-256 (RFC 2104) under a random secret of the process, so that it says nothing about
-//! the name, and can't be guessed or told from another process's. It is over everything that what is kept
+//! The key is HMAC-SHA-256 (RFC 2104) under a random secret of the loaded model's, so that it says nothing
+//! about the name, and can't be guessed or told from another process's. It is over everything that what is kept
 //! for a tenant depends on: what was read through another model, template or adapter is another's.
 
 use std::{fmt, sync::OnceLock};
@@ -22,9 +22,6 @@ const MAX_NAME: usize = 256;
 
 /// What the keys are, in this version of how they are made.
 const LABEL: &[u8] = b"strongroom tenant 1";
-
-/// Of this process; made when the first tenant is named.
-static SECRET: OnceLock<SecretKey> = OnceLock::new();
 
 /// The name of a tenant, as the caller has it: 1 to 256 bytes. It is shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,8 +50,11 @@ impl fmt::Debug for TenantName {
 }
 
 /// What the keys of one model's tenants depend on, beside their names.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Served {
+    /// Made when the first tenant is named. A model belongs to one process, and so does its secret: a forked
+    /// child has neither, and makes its own.
+    pub(crate) secret: OnceLock<SecretKey>,
     /// As it is written: the algorithm, a colon, hexadecimal digits.
     pub(crate) digest: String,
     /// The operator's, where it replaces the file's.
@@ -67,7 +67,7 @@ impl Served {
     /// # Errors
     /// [`HostError::Memory`] where there is no memory for the secret.
     pub(crate) fn key_of(&self, tenant: &TenantName) -> Result<Tenant, HostError> {
-        self.key_under(secret()?, tenant).map_err(no_memory)
+        self.key_under(self.secret()?, tenant).map_err(no_memory)
     }
 
     fn key_under(&self, secret: &SecretKey, tenant: &TenantName) -> Result<Tenant, ArenaError> {
@@ -80,6 +80,23 @@ impl Served {
         let mut key = [0; 32];
         key.copy_from_slice(tag.as_ref());
         Ok(Tenant(key))
+    }
+
+    fn secret(&self) -> Result<&SecretKey, HostError> {
+        if let Some(secret) = self.secret.get() {
+            return Ok(secret);
+        }
+        let made = || {
+            let arena = Arena::new(Options {
+                max_bytes: SecretKey::LENGTH,
+                max_age: None,
+                backing: Backing::Secret,
+                fallback: Fallback::Report,
+            })?;
+            SecretKey::generate(&arena, "tenants")
+        };
+        let made = made().map_err(no_memory)?;
+        Ok(self.secret.get_or_init(|| made))
     }
 
     /// Every field after its length, and every list after its count, so that nothing of one can be
@@ -107,23 +124,6 @@ fn number(message: &mut Vec<u8>, number: usize) {
 fn field(message: &mut Vec<u8>, bytes: &[u8]) {
     number(message, bytes.len());
     message.extend(bytes);
-}
-
-fn secret() -> Result<&'static SecretKey, HostError> {
-    if let Some(secret) = SECRET.get() {
-        return Ok(secret);
-    }
-    let made = || {
-        let arena = Arena::new(Options {
-            max_bytes: SecretKey::LENGTH,
-            max_age: None,
-            backing: Backing::Secret,
-            fallback: Fallback::Report,
-        })?;
-        SecretKey::generate(&arena, "tenants")
-    };
-    let made = made().map_err(no_memory)?;
-    Ok(SECRET.get_or_init(|| made))
 }
 
 #[allow(clippy::needless_pass_by_value)] // What map_err hands over.
@@ -160,6 +160,7 @@ mod tests {
         Served {
             digest: digest.to_owned(),
             chat_template: chat_template.map(str::to_owned),
+            ..Served::default()
         }
     }
 
@@ -200,15 +201,24 @@ mod tests {
             ("a\0", served("b", None)),
             ("ab", served("c", None)),
         ];
+        let arena = Arena::new(Options {
+            fallback: Fallback::Report,
+            ..Options::new(1024)
+        })
+        .unwrap();
+        let secret = SecretKey::take(&arena, &mut [7; 32], "test").unwrap();
         let keys: BTreeSet<_> = cases
             .iter()
-            .map(|(tenant, served)| served.key_of(&name(tenant.as_bytes())).unwrap())
+            .map(|(tenant, served)| {
+                let name = name(tenant.as_bytes());
+                served.key_under(&secret, &name).unwrap()
+            })
             .collect();
         assert_eq!(keys.len(), cases.len());
     }
 
     #[test]
-    fn the_same_tenant_has_the_same_key_for_as_long_as_the_process_lives() {
+    fn the_same_tenant_has_the_same_key_for_as_long_as_the_model_is_loaded() {
         let served = served("sha256:00", None);
         let binary = name(&[0, 255, 10]);
         assert_eq!(

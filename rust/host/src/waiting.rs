@@ -6,13 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use strongroom_protocol::{FinishReason, Finished, Order, Publish};
+use strongroom_protocol::{FinishReason, Finished, MAX_PUBLIC_PREFIXES, Order, Publish};
 
 use crate::{
     HostError, Update,
     desk::{Desk, Job, Kind},
     slot::End,
 };
+
+/// Prompts that a new worker reads for everyone, at most: more than there can be different prefixes.
+const MOST_PUBLIC: usize = 4 * MAX_PUBLIC_PREFIXES;
 
 /// Requests that no worker holds, first come first.
 #[derive(Debug)]
@@ -43,7 +46,9 @@ impl Waiting {
 
     /// A worker has read a prefix for everyone.
     pub(crate) fn keep_public(&mut self, order: Publish) {
-        if !self.public.iter().any(|kept| kept.prompt == order.prompt) {
+        // Prompts that a template makes the same tokens of are one prefix to the worker, which bounds those.
+        let known = self.public.iter().any(|kept| kept.prompt == order.prompt);
+        if !known && self.public.len() < MOST_PUBLIC {
             self.public.push(order);
         }
     }
