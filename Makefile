@@ -188,6 +188,13 @@ bench-latency: $(venv)/.built ## Measure what a request waits for, and what its 
 bench-protections: $(venv)/.built ## Measure what each protection costs; writes benches/out/protections.json
 	$(venv)/bin/python -m benches.protections "$$($(venv)/bin/python demo/fetch_model.py $(models))"
 
+.PHONY: soak
+soak: $(venv)/.built ## Ask everything at once for SECONDS=600, with SEED and MODEL, and account for every request; writes benches/out/soak.json
+	cargo build --quiet $(host_flags) -p strongroom-specimen --bins
+	mkdir -p benches/out
+	target/debug/specimen tiny benches/out/tiny.gguf
+	$(venv)/bin/python -m benches.soak "$(or $(MODEL),benches/out/tiny.gguf)" --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+
 # glibc 2.34 is what the distributions have whose kernels have Landlock, and what is asked of the module
 # is checked against: on a system whose linker binds it to newer symbols the build fails.
 manylinux := manylinux_2_34

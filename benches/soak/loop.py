@@ -20,13 +20,20 @@ __all__ = ["Loop", "Tasks", "cancel_all"]
 T = TypeVar("T")
 
 
+def all_started(count: int) -> ThreadPoolExecutor:
+    """Make an executor that has all its threads: one more later would look like one that is lost."""
+    executor, together = ThreadPoolExecutor(count), threading.Barrier(count)
+    list(executor.map(lambda _: together.wait(), range(count)))
+    return executor
+
+
 class Loop:
     """An event loop that runs in a thread."""
 
     def __init__(self) -> None:
         """Start it."""
         self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(ThreadPoolExecutor(4))
+        self._loop.set_default_executor(all_started(4))
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 

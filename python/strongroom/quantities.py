@@ -7,7 +7,7 @@ import re
 from strongroom.errors import SettingsError, StrongroomError
 from strongroom.options import described, shown
 
-__all__ = ["bytes_of", "cores_of", "mib", "seconds_of"]
+__all__ = ["MIN_SECONDS", "bytes_of", "cores_of", "mib", "seconds_of"]
 
 SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGT]i?)?B", re.ASCII)
 FACTORS = {None: 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
@@ -23,6 +23,7 @@ PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%", re.ASCII)
 
 MAX_BYTES = 2**63 - 1
 MIN_SECONDS = 0.001
+"""The shortest duration that is one."""
 MAX_SECONDS = 86_400.0
 
 

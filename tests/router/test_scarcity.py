@@ -32,16 +32,18 @@ def scarce(address_space: int) -> Settings:
 
 @pytest.fixture
 def router(tiny: Model) -> Iterator[Router]:
-    """A Router whose worker has as much memory as it needs to load the model, and hardly more."""
+    """A Router whose worker has the memory to answer what its context holds, and hardly more."""
     refused = set()
     for address_space in range(FROM, TO, MEGABYTE):
         with Router(scarce(address_space)) as router:
             try:
                 router.load("tiny", tiny.path, checksum=tiny.checksum)
+                for words in (400, 1, 400):
+                    router.complete("the " * words, max_tokens=3)
             except (LoadError, WorkerError) as error:
                 refused.add(error.code)
                 continue
-            # Too little is said when the model is loaded, and nothing else.
+            # Too little was said in these ways, and in no other.
             assert refused <= {"load.no_room", "load.context", "load.refused", "worker.out_of_memory"}
             assert refused
             yield router

@@ -24,7 +24,9 @@ from strongroom import (
     StrongroomError,
 )
 from strongroom.router import machine
+from strongroom.router.leased import Ask, Waking
 from strongroom.router.machine import Offer, reserve_of
+from strongroom.router.registry import Lease
 from tests.conftest import Model
 from tests.processes import eventually, gone
 
@@ -307,6 +309,20 @@ def test_the_time_of_a_start_is_the_request_s(narrow: tuple[Router, Path]) -> No
     assert caught.value.code == "request.deadline"
     with pytest.raises(OptionError, match="timeout must be at most 60s"):
         router.complete("x", model="first", timeout="61s")
+
+
+def test_a_start_that_leaves_less_than_a_timeout_may_be_is_late(
+    narrow: tuple[Router, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router, _ = narrow
+
+    def slow(lease: Lease, ask: Ask, timeout: float) -> Waking:
+        return Waking(lease, lambda backend, _waited: ask(backend, timeout - 0.0005), timeout)
+
+    monkeypatch.setattr("strongroom.router.request.Waking", slow)
+    with pytest.raises(RequestError) as caught:
+        router.complete("x", model="first", timeout="30s")
+    assert caught.value.code == "request.deadline"
 
 
 def test_unloaded_while_it_is_started_again(

@@ -99,6 +99,7 @@ class Listening:
             watch = self._bells.of(loop)
             self._key = watch.add(generation)
             self._watch = watch
+        del generation  # the traceback of a task that is cancelled here would keep it
         await watch.wait(self._key, loop)
 
     async def next(self, generation: Generation) -> Event:

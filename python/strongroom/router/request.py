@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from strongroom.backends.backend import Backend, Generation, Priority
 from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import conversation, plain_text
-from strongroom.quantities import seconds_of
+from strongroom.quantities import MIN_SECONDS, seconds_of
 from strongroom.router.claim import checked_priority, checked_tenant
 from strongroom.router.leased import Leased, Waking, late, own
 from strongroom.router.publishing import prefix_of, published
@@ -92,7 +92,7 @@ def begun(
     def ask(backend: Backend, waited: float) -> Generation:
         # More than the settings allow is for the backend to refuse.
         left = seconds if seconds > longest else seconds - waited
-        if left <= 0:
+        if left < MIN_SECONDS:  # which no timeout may be: the caller's was not wrong, it is over
             raise late()
         return backend.generate(checked, sampling, left, tenant=whose, priority=urgency, whole=whole)
 

@@ -132,7 +132,10 @@ class AsyncStream(BaseStream):
             while (generation := self._generation) is not None:
                 event = generation.poll()
                 if event is None:
-                    await self._listening.news(generation)
+                    news = self._listening.news(generation)
+                    # Of a task that is cancelled here the traceback is kept, and would keep what it names.
+                    del generation
+                    await news
                 elif (piece := self._take(event)) is not None:
                     return piece
         except BaseException:  # cancellation too; a traceback would keep the request alive
