@@ -29,7 +29,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benches.soak.asking import CAN_EMBED, MORTAL, RESTING, STEADY, VECTORS, Draw
+from benches.soak.asking import MORTAL, RESTING, STEADY, VECTORS, Draw
 from benches.soak.book import Book
 from benches.soak.growth import MIB, Size, children, grown
 from benches.soak.ledger import Ledger
@@ -98,7 +98,7 @@ class Soak:
         with Router(settings()) as router:
             takes = router.load(STEADY, path, checksum=checksum).memory.total
         # A place for each that stays, and two for the three that come and go.
-        places = 4 + CAN_EMBED
+        places = 5
         bounded = settings(places * takes + takes // 2)
         self.threads = ForThreads(bounded, path, checksum)
         self.loop = ForLoops(bounded, path, checksum)
@@ -106,8 +106,7 @@ class Soak:
         for side in self.sides:
             side.load(STEADY, keep=True)
             side.load(MORTAL, keep=True)
-            if CAN_EMBED:
-                side.load(VECTORS, keep=True, embeddings=True)
+            side.load(VECTORS, keep=True, embeddings="mean")
             for name in RESTING:
                 side.load(name)
         self.kills = Kills(self.ledger, self.sides)
@@ -118,7 +117,7 @@ class Soak:
         """Do everything, for so many seconds; then `small` requests of one token."""
         source = random.Random(self.report.seed)  # noqa: S311 - reproducible, not secret
         self._show("asking everything undisturbed")
-        book = Book.of(self.threads.router, STEADY, source)
+        book = Book.of(self.threads.router, STEADY, VECTORS, source)
         self.report.prompts, self.report.left_out = len(book.answers), book.left_out
         self.report.marks = len(book.marks)
         self._began = time.monotonic()

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from benches.soak.book import LONGEST, TOKENS, WORDS, Book, Mark
-from strongroom import Completion, Router
+from benches.soak.book import LONGEST, TOKENS, WORDS, Book, Mark, Row
+from strongroom import Completion
 from strongroom.backends.backend import Priority
 
 __all__ = ["BUSY", "GUEST", "MODELS", "MORTAL", "RESTING", "STEADY", "VECTORS", "Asking", "Draw", "wrong"]
@@ -21,7 +21,7 @@ GUEST = "guest"
 RESTING = ("rest-a", "rest-b")
 """Of these and the guest, memory holds two."""
 VECTORS = "vectors"
-"""Embeds, where this version can."""
+"""Embeds."""
 MODELS = (STEADY,) * 4 + (MORTAL,) * 4 + (GUEST, *RESTING)
 
 BUSY = frozenset({"request.busy", "request.tenant_busy"})
@@ -30,8 +30,6 @@ MAY = {
     **dict.fromkeys(RESTING, frozenset({"load.no_room"})),
 }
 """How a request may end besides, by model."""
-CAN_PUBLISH = hasattr(Router, "publish")
-CAN_EMBED = hasattr(Router, "embed")
 
 PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high")
 
@@ -82,6 +80,8 @@ class Asking:
     """What the answer consists of."""
     answer: str | None = None
     """All of what the answer has to be."""
+    rows: list[Row] = field(default_factory=list)
+    """What its texts' vectors are."""
     pause: float = 0.0
     """Seconds that its reader takes its time."""
 
@@ -97,9 +97,7 @@ class Draw:
             (f"tenant {index}" if index % 2 else bytes((0, 255, index)), mark)
             for index, mark in enumerate(book.marks)
         ]
-        kinds = {"marked": 10, "greedy": 5, "deadline": 2, "bad": 2, "tokenize": 1}
-        kinds |= {"publish": 1} if CAN_PUBLISH else {}
-        kinds |= {"embed": 1} if CAN_EMBED else {}
+        kinds = {"marked": 10, "greedy": 5, "deadline": 2, "bad": 2, "tokenize": 1, "publish": 1, "embed": 1}
         self._kinds, self._weights = list(kinds), list(kinds.values())
 
     def next(self) -> Asking:
@@ -199,9 +197,10 @@ class Draw:
         return Asking("publish", STEADY, prompt, allowed=BUSY | {"prefix.no_room"})
 
     def _embed(self) -> Asking:
-        texts = self._source.choices(WORDS, k=self._source.choice((1, 5, 40)))
+        texts = self._source.choices(list(self._book.vectors), k=self._source.choice((1, 5, 40)))
         options = {"tenant": self._source.choice([None, *(name for name, _ in self._tenants)])}
-        return Asking("embed", VECTORS, texts, options=options)
+        rows = [self._book.vectors[text] for text in texts]
+        return Asking("embed", VECTORS, texts, options=options, rows=rows)
 
     def _words(self) -> str:
         return " ".join(self._source.choices(WORDS, k=self._source.choice((1, 3, 10, 50))))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from strongroom import Router
 
-__all__ = ["LONGEST", "TOKENS", "Book", "Mark"]
+__all__ = ["LONGEST", "TOKENS", "WORDS", "Book", "Mark", "Row"]
 
 PROMPTS = 32
 TOKENS = 12
@@ -33,6 +33,9 @@ WORDS = (
     "fox",
     "jumps",
 )
+
+
+Row = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,11 @@ class Book:
     """Prompts whose answers depend on what is decoded beside them: two tokens are as likely there, but for
     the rounding, which the shape of a batch changes."""
     marks: tuple[Mark, ...]
+    vectors: dict[str, Row]
+    """Of each word."""
 
     @classmethod
-    def of(cls, router: Router, model: str, source: random.Random) -> Book:
+    def of(cls, router: Router, model: str, embedder: str, source: random.Random) -> Book:
         """Ask everything alone, and then in company in several orders."""
         prompts = [
             f"{number} " + " ".join(source.choices(WORDS, k=source.choice((3, 8, 40))))
@@ -86,7 +91,8 @@ class Book:
                 for prompt, text in threads.map(asked, prompts):
                     found[prompt].add(text)
         answers = {prompt: texts.pop() for prompt, texts in found.items() if len(texts) == 1}
-        return cls(answers, PROMPTS - len(answers), tuple(marks_of(router, model)))
+        vectors = {word: tuple(router.embed(word, model=embedder)[0].tolist()) for word in WORDS}
+        return cls(answers, PROMPTS - len(answers), tuple(marks_of(router, model)), vectors)
 
 
 def marks_of(router: Router, model: str) -> list[Mark]:

@@ -8,9 +8,11 @@ from benches.soak.asking import Asking, wrong
 from benches.soak.ledger import Ledger, Ticket
 from strongroom import Completion, Piece, StrongroomError
 
-__all__ = ["answered", "failed", "streamed"]
+__all__ = ["answered", "embedded", "failed", "streamed"]
 
 KILLED = "worker.killed"
+TOLERANCE = 1e-3
+"""Of each number of a vector of length 1: rounding differs with what is beside it."""
 
 
 def answered(ledger: Ledger, asking: Asking, result: Completion) -> str:
@@ -33,6 +35,16 @@ def streamed(
     if sum(piece.tokens for piece in pieces) > result.completion_tokens:
         ledger.fault(f"{asking.kind} of {asking.model}: the pieces have more tokens than the answer")
     return answered(ledger, asking, result)
+
+
+def embedded(ledger: Ledger, asking: Asking, rows: list[list[float]]) -> str:
+    """Judge vectors: as many as texts, and each its text's, whatever was computed beside it."""
+    if len(rows) != len(asking.rows) or any(
+        len(row) != len(known) or max(abs(a - b) for a, b in zip(row, known, strict=True)) > TOLERANCE
+        for row, known in zip(rows, asking.rows, strict=True)
+    ):
+        ledger.fault(f"{asking.kind} of {asking.model}: not the vectors of its texts")
+    return "answered"
 
 
 def failed(ledger: Ledger, ticket: Ticket, asking: Asking, error: Exception) -> str:

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from benches.soak.asking import STEADY, Asking, Draw
 from benches.soak.book import LONGEST
-from benches.soak.judging import answered, failed, streamed
+from benches.soak.judging import answered, embedded, failed, streamed
 from benches.soak.ledger import Ledger, Ticket
-from strongroom import AsyncRouter, Piece, StrongroomError
+from strongroom import AsyncRouter, Completion, Piece, StrongroomError
 
 __all__ = ["Loop", "Tasks", "cancel_all"]
 
@@ -94,20 +94,27 @@ async def ask(router: AsyncRouter, ledger: Ledger, asking: Asking) -> str:
     if asking.kind == "tokenize":
         await router.tokenize(asking.prompt, model=asking.model)
         return "answered"
-    if asking.kind in {"publish", "embed"}:
-        await getattr(router, asking.kind)(asking.prompt, **options)
+    if asking.kind == "publish":
+        await router.publish(asking.prompt, **options)
         return "answered"
+    if asking.kind == "embed":
+        return embedded(ledger, asking, (await router.embed(asking.prompt, **options)).tolist())
     method = router.chat if asking.chat else router.complete
     if asking.reading == "whole":
         return answered(ledger, asking, await method(asking.prompt, **options))
     if asking.reading == "abandon":
-        task = asyncio.ensure_future(method(asking.prompt, **options))
-        await asyncio.sleep(asking.pause / 10)
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            return answered(ledger, asking, await task)
-        return "abandoned"
+        return await abandon(ledger, asking, method(asking.prompt, **options))
     return await read(router, ledger, asking, options)
+
+
+async def abandon(ledger: Ledger, asking: Asking, answering: Coroutine[Any, Any, Completion]) -> str:
+    """Cancel the task that waits, if there is time."""
+    task = asyncio.create_task(answering)
+    await asyncio.sleep(asking.pause / 10)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        return answered(ledger, asking, await task)
+    return "abandoned"
 
 
 async def read(router: AsyncRouter, ledger: Ledger, asking: Asking, options: dict[str, Any]) -> str:

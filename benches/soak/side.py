@@ -6,13 +6,13 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from benches.soak import loop, threads
 from benches.soak.asking import STEADY, Draw
 from benches.soak.ledger import Ledger
 from strongroom import AsyncRouter, Completion, ModelInfo, RequestError, Router, Settings, StrongroomError
-from strongroom.backends.backend import Priority
+from strongroom.backends.backend import Embeddings, Priority
 
 __all__ = ["ForLoops", "ForThreads", "Side", "held"]
 
@@ -20,7 +20,7 @@ __all__ = ["ForLoops", "ForThreads", "Side", "held"]
 class Side(Protocol):
     """What disturbs a Router calls these, in any thread."""
 
-    def load(self, name: str, *, keep: bool = False, embeddings: bool = False) -> ModelInfo:
+    def load(self, name: str, *, keep: bool = False, embeddings: Embeddings = False) -> ModelInfo:
         """Load the model under a name."""
 
     def unload(self, name: str) -> None:
@@ -42,11 +42,6 @@ class Side(Protocol):
         """End it."""
 
 
-def how(embeddings: bool) -> dict[str, Any]:
-    """Return the options of a load, with the one to embed only where this version has it."""
-    return {"embeddings": "mean"} if embeddings else {}
-
-
 class ForThreads:
     """A Router."""
 
@@ -55,10 +50,10 @@ class ForThreads:
         self.router = Router(settings)
         self._file = path, checksum
 
-    def load(self, name: str, *, keep: bool = False, embeddings: bool = False) -> ModelInfo:
+    def load(self, name: str, *, keep: bool = False, embeddings: Embeddings = False) -> ModelInfo:
         """Load the model under a name."""
         path, checksum = self._file
-        return self.router.load(name, path, checksum=checksum, keep=keep, **how(embeddings))
+        return self.router.load(name, path, checksum=checksum, keep=keep, embeddings=embeddings)
 
     def unload(self, name: str) -> None:
         """Unload it."""
@@ -94,10 +89,12 @@ class ForLoops:
         self.loop = loop.Loop()
         self._file = path, checksum
 
-    def load(self, name: str, *, keep: bool = False, embeddings: bool = False) -> ModelInfo:
+    def load(self, name: str, *, keep: bool = False, embeddings: Embeddings = False) -> ModelInfo:
         """Load the model under a name."""
         path, checksum = self._file
-        return self.loop.run(self.router.load(name, path, checksum=checksum, keep=keep, **how(embeddings)))
+        return self.loop.run(
+            self.router.load(name, path, checksum=checksum, keep=keep, embeddings=embeddings)
+        )
 
     def unload(self, name: str) -> None:
         """Unload it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from benches.soak.asking import STEADY, Asking, Draw
 from benches.soak.book import LONGEST
-from benches.soak.judging import answered, failed, streamed
+from benches.soak.judging import answered, embedded, failed, streamed
 from benches.soak.ledger import Ledger, Ticket
 from strongroom import Piece, Router, StrongroomError
 
@@ -59,9 +59,11 @@ def ask(router: Router, ledger: Ledger, asking: Asking) -> str:
     if asking.kind == "tokenize":
         router.tokenize(asking.prompt, model=asking.model)
         return "answered"
-    if asking.kind in {"publish", "embed"}:
-        getattr(router, asking.kind)(asking.prompt, **options)
+    if asking.kind == "publish":
+        router.publish(asking.prompt, **options)
         return "answered"
+    if asking.kind == "embed":
+        return embedded(ledger, asking, (router.embed(asking.prompt, **options)).tolist())
     if asking.reading == "whole":
         method = router.chat if asking.chat else router.complete
         return answered(ledger, asking, method(asking.prompt, **options))
