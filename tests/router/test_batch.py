@@ -300,6 +300,44 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(held: Router, tmp_path: Path
     assert path.read_text() == '{"a": 1}\nmine'
 
 
+@pytest.mark.parametrize(
+    "held_there",
+    [
+        b"hf_secret",
+        b'{"token":"secret"}',
+        b"\0\0\0\0",
+        b'{"journal":"strongroom batch"}',
+        b'{"k":"' + b"x" * 5000,
+    ],
+    ids=["token", "json", "zeros", "almost", "long"],
+)
+def test_a_file_without_a_line_s_end_is_left_as_it_is(
+    held: Router, asked: list[Any], tmp_path: Path, held_there: bytes
+) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(held_there)
+    path.chmod(0o600)
+    with pytest.raises(JournalError) as caught:
+        held.generate_batch(PROMPTS, resume=path, **OPTIONS)
+    assert caught.value.code == "journal.foreign"
+    assert "secret" not in str(caught.value)
+    assert (asked, path.read_bytes()) == ([], held_there)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 40, -1])
+def test_a_first_line_that_a_kill_tore_off_is_written_again(held: Router, tmp_path: Path, kept: int) -> None:
+    journal = tmp_path / "journal"
+    expected = held.generate_batch(PROMPTS[:2], resume=journal, **OPTIONS)
+    header = journal.read_bytes().splitlines(keepends=True)[0]
+    journal.write_bytes(header[:-1])
+    with pytest.raises(JournalError) as caught:  # another batch's
+        held.generate_batch(PROMPTS[:2], resume=journal, **{**OPTIONS, "max_tokens": 5})
+    assert caught.value.code == "journal.foreign"
+    journal.write_bytes(header[:kept])
+    assert texts(held.generate_batch(PROMPTS[:2], resume=journal, **OPTIONS)) == texts(expected)
+    assert journal.read_bytes().startswith(header)
+
+
 def test_a_journal_that_others_can_read_is_refused(held: Router, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     journal.touch(mode=0o644)

@@ -3,7 +3,7 @@
 JSON Lines. The first line names the model's digest and the options; each further line is an answer under its
 key, the SHA-256 of prompt, options, model and how many times the prompt came before. Every line ends in a
 checksum of itself and is on the disk before the next. What a kill tore off at the end is dropped; anything
-else that isn't as it was written is refused.
+else that isn't as it was written is refused, and left as it is.
 """
 
 import errno
@@ -125,7 +125,7 @@ class Journal:
 
     def _append(self, record: dict[str, Any]) -> None:
         """Write a line with its checksum; what was written of one that fails is taken back."""
-        line = canonical({**record, "sum": checksum(record)}) + b"\n"
+        line = line_of(record)
         before = os.fstat(self._descriptor).st_size
         try:
             rest = memoryview(line)
@@ -163,6 +163,9 @@ class Journal:
             file.seek(0)
             for number, line in enumerate(iter(lambda: file.readline(LONGEST), b""), 1):
                 if not line.endswith(b"\n") and len(line) < LONGEST:
+                    # Torn off; where nothing comes before, it may as well be another program's file.
+                    if number == 1 and not line_of(header).startswith(line):
+                        raise self._foreign("is no journal of this batch")
                     break
                 record = self._checked(line, f"in line {number}")
                 if number == 1:
@@ -212,6 +215,11 @@ class Journal:
             return JournalError("journal.special", f"{shown(self._path)} is a link")
         reason = getattr(error, "strerror", None) or "no file has such a name"
         return JournalError("journal.unusable", f"{shown(self._path)} can't be used: {reason}")
+
+
+def line_of(record: dict[str, Any]) -> bytes:
+    """Return the line that a record is written as."""
+    return canonical({**record, "sum": checksum(record)}) + b"\n"
 
 
 def checksum(record: dict[str, Any]) -> str:
