@@ -1,6 +1,7 @@
 """Many prompts at once: in order, as many under way as may be, errors in their places, resumable."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -28,7 +29,7 @@ from strongroom import (
     StrongroomError,
 )
 from strongroom.router import batching
-from strongroom.router.batch import AHEAD, Batch
+from strongroom.router.batch import AHEAD, Batch, Item
 from strongroom.router.request import begin
 from tests.conftest import ROOT, Model
 from tests.processes import eventually
@@ -288,6 +289,41 @@ def test_the_journal_of_another_batch_is_refused(
         held.generate_batch(PROMPTS[:1], resume=journal, **{**OPTIONS, **changed})
     assert caught.value.code == "journal.foreign"
     assert journal.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        ({}, {"chat_template": "{{ messages[0].content }}!"}, "another chat template"),
+        ({"chat_template": "{{ messages[0].content }}!"}, {}, "another chat template"),
+        ({"chat_template": "{{ messages[0].content }}"}, {"chat_template": ""}, "another chat template"),
+        ({}, {"context_length": 128}, "another context length"),
+    ],
+)
+def test_a_journal_is_of_a_model_as_it_was_loaded(
+    tiny: Model, tmp_path: Path, first: dict[str, Any], then: dict[str, Any], told: str
+) -> None:
+    journal = tmp_path / "journal"
+    with Router(settings()) as router:
+        info = router.load("tiny", tiny.path, checksum=tiny.checksum, **first)
+        given = first.get("chat_template")
+        assert info.template_digest == (given and hashlib.sha256(given.encode()).hexdigest())
+        expected = router.generate_batch(PROMPTS[:1], resume=journal, **OPTIONS)
+        assert len(texts(expected)) == 1
+        router.unload("tiny")
+        router.load("tiny", tiny.path, checksum=tiny.checksum, **then)
+        before = journal.read_bytes()
+        with pytest.raises(JournalError, match=told) as caught:
+            router.generate_batch(PROMPTS[:1], resume=journal, **OPTIONS)
+        assert caught.value.code == "journal.foreign"
+        assert journal.read_bytes() == before
+        router.unload("tiny")
+        router.load("tiny", tiny.path, checksum=tiny.checksum, **first)
+        assert router.generate_batch(PROMPTS[:1], resume=journal, **OPTIONS) == expected
+
+
+def test_an_item_does_not_show_its_prompt() -> None:
+    assert "secret" not in repr(Item(0, "secret", None))
 
 
 def test_a_file_that_is_no_journal_is_left_as_it_is(held: Router, tmp_path: Path) -> None:
