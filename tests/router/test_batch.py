@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from strongroom import (
 )
 from strongroom.router import batching
 from strongroom.router.batch import AHEAD, Batch, Item
+from strongroom.router.journal import Journal
 from strongroom.router.request import begin
 from tests.conftest import ROOT, Model
 from tests.processes import eventually
@@ -470,6 +472,89 @@ async def test_a_cancelled_batch_stops_what_is_under_way(tiny: Model, tmp_path: 
         # Its journal is free, and so is every place.
         results = await router.generate_batch(PROMPTS, raw=True, resume=journal, **long)
         assert len(texts(results)) == len(PROMPTS)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("slow", ["__init__", "__enter__", "write"])
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_cancelled_batch_has_let_go_of_its_journal(
+    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str, times: int
+) -> None:
+    path = tmp_path / "journal"
+    begun, gate, ended = threading.Event(), threading.Event(), threading.Event()
+    original = getattr(Journal, slow)
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        begun.set()
+        gate.wait(5)
+        result = original(*arguments, **options)
+        ended.set()
+        return result
+
+    async with AsyncRouter(settings()) as router:
+        await router.load("tiny", tiny.path, checksum=tiny.checksum)
+        with monkeypatch.context() as patched:
+            patched.setattr(Journal, slow, slowly)
+            batch = asyncio.create_task(router.generate_batch(PROMPTS, resume=path, **OPTIONS))
+            assert await asyncio.to_thread(begun.wait, 30)
+            assert not ended.is_set()  # the loop isn't held up
+            for _ in range(times):
+                batch.cancel()
+                await asyncio.sleep(0.05)
+            gate.set()
+            with pytest.raises(asyncio.CancelledError):
+                await batch
+            assert ended.is_set()
+        written = path.read_bytes().count(b"\n") - 1
+        assert written == (slow == "write")
+        assert len(texts(await router.generate_batch(PROMPTS, resume=path, **OPTIONS))) == len(PROMPTS)
+        assert path.read_bytes().count(b"\n") == 1 + len(PROMPTS)
+
+
+FORKS = """
+import os, sys
+from strongroom import JournalError, Router
+from strongroom.router.journal import Journal
+from tests.router.test_batch import OPTIONS, PROMPTS, settings
+
+with Router(settings()) as router:
+    info = router.load("tiny", sys.argv[1], checksum=sys.argv[2])
+    ends, end = os.pipe()
+    if sys.argv[4] == "goes on":
+        def fork(done, total):
+            if done == 1 and os.fork() == 0:
+                os.close(end)
+                os.read(ends, 1)
+                os._exit(0)
+        router.generate_batch(PROMPTS, resume=sys.argv[3], progress=fork, **OPTIONS)
+        print(len(router.generate_batch(PROMPTS, resume=sys.argv[3], **OPTIONS)))
+    else:
+        journal = Journal(sys.argv[3], info, options="x")
+        child = os.fork()
+        if child == 0:
+            journal.close()
+            os._exit(0)
+        os.waitpid(child, 0)
+        try:
+            Journal(sys.argv[3], info, options="x")
+        except JournalError as error:
+            print(error.code)
+"""
+
+
+@pytest.mark.parametrize(("child", "told"), [("goes on", str(len(PROMPTS))), ("closes it", "journal.busy")])
+def test_the_lock_of_a_journal_is_of_the_process_that_took_it(
+    tiny: Model, tmp_path: Path, child: str, told: str
+) -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS, tiny.path, tiny.checksum, tmp_path / "journal", child],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.stdout.strip(), run.returncode) == (told, 0), run.stderr
 
 
 def test_a_batch_for_a_resting_model_starts_it(tiny: Model) -> None:

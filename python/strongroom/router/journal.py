@@ -1,10 +1,10 @@
 """The journal of a batch: its answers, one line each, so that a killed batch goes on where it ended.
 
 JSON Lines. The first line names the batch: the model's digest, the chat template and the context length that
-it was loaded with, and the options; each further line is an answer under its key, the SHA-256 of all that, the
-prompt, and how many times the prompt came before. Every line ends in a checksum of itself and is on the disk
-before the next. What a kill tore off at the end is dropped; anything else that isn't as it was written is
-refused, and left as it is.
+it was loaded with, and the options; each further line is an answer under its key, the SHA-256 of all that,
+the prompt, and how many times the prompt came before. Every line ends in a checksum of itself and is on the
+disk before the next. What a kill tore off at the end is dropped; anything else that isn't as it was written
+is refused, and left as it is.
 """
 
 import errno
@@ -71,6 +71,7 @@ class Journal:
         Raises JournalError: it can't be read or written, is another batch's, in use, or damaged.
         """
         self._descriptor = -1
+        self._pid = os.getpid()
         self._path = path
         self._header = header_of(model, options)
         self._bound = canonical(self._header)
@@ -101,11 +102,18 @@ class Journal:
     def close(self) -> None:
         """Let go of the file. Again is nothing."""
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
+        if descriptor < 0:
+            return
+        try:
+            # A process that was forked meanwhile holds the same lock: closing alone would leave it there.
+            # Only the process that took it ends it.
+            if os.getpid() == self._pid:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        finally:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        """Let go of the file, where whoever opened it was cancelled meanwhile."""
+        """Let go of the file, where nobody closed it."""
         self.close()
 
     def key(self, prompt: str | tuple[Message, ...]) -> str:
