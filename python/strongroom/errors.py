@@ -104,7 +104,7 @@ PYTHON_CODES: Mapping[str, str] = MappingProxyType(
         "request.already_read": "read a stream in one thread or task, and pass its pieces on from there",
         "request.unfinished": "read the stream to its end before asking for its result",
         "journal.damaged": "restore it from a copy; without it the batch begins anew",
-        "journal.foreign": "name the journal of this batch: the same model and options; or a new file",
+        "journal.foreign": "name the journal of the batch (model, template, context, options), or a new file",
         "journal.busy": "wait for the other batch, or name another file",
         "journal.permissions": "let nobody but its owner read and write it: chmod 600",
         "journal.special": "name a regular file, or one that isn't there yet",

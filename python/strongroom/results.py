@@ -151,6 +151,8 @@ class ModelInfo:
     """Since a request last used it; 0 while one does."""
     evidence: tuple[Evidence, ...] = ()
     """What verifying its signature found, where a key was given; of a model in parts one per part."""
+    template_digest: str | None = None
+    """SHA-256, in hexadecimal, of the chat template that the load gave; None where the file's own counts."""
     failure: tuple[str, str] | None = None
     """Code and message of why it serves no request, where it doesn't: quarantined, until it is released, or
     for good. The rest is of before."""

@@ -68,8 +68,15 @@ def test_what_failed_says_why_and_is_asked_again(tiny: Model, tmp_path: Path) ->
     assert again.returncode == 1
     assert "[output.exists]" in again.stderr
     assert "--resume" in again.stderr
-    # With room for it; what has its answer keeps it.
-    resumed = strongroom(*command(tiny, prompts, output, "--resume"))
+    # Another context length is another batch.
+    before = output.read_bytes()
+    other = strongroom(*command(tiny, prompts, output, "--resume"))
+    assert other.returncode == 1
+    assert "[journal.foreign]" in other.stderr
+    assert output.read_bytes() == before
+    # Made shorter; what has its answer keeps it.
+    prompts.write_text(json.dumps("x") + "\n" + json.dumps("short"))
+    resumed = strongroom(*command(tiny, prompts, output, "--resume", "--context-length", "256"))
     assert resumed.returncode == 0
     assert lines(output)[0] == answered
     assert lines(output)[1]["text"]

@@ -1,12 +1,14 @@
 """Many prompts at once: in order, as many under way as may be, errors in their places, resumable."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ from strongroom import (
     StrongroomError,
 )
 from strongroom.router import batching
-from strongroom.router.batch import AHEAD, Batch
+from strongroom.router.batch import AHEAD, Batch, Item
+from strongroom.router.journal import Journal
 from strongroom.router.request import begin
 from tests.conftest import ROOT, Model
 from tests.processes import eventually
@@ -290,6 +293,41 @@ def test_the_journal_of_another_batch_is_refused(
     assert journal.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        ({}, {"chat_template": "{{ messages[0].content }}!"}, "another chat template"),
+        ({"chat_template": "{{ messages[0].content }}!"}, {}, "another chat template"),
+        ({"chat_template": "{{ messages[0].content }}"}, {"chat_template": ""}, "another chat template"),
+        ({}, {"context_length": 128}, "another context length"),
+    ],
+)
+def test_a_journal_is_of_a_model_as_it_was_loaded(
+    tiny: Model, tmp_path: Path, first: dict[str, Any], then: dict[str, Any], told: str
+) -> None:
+    journal = tmp_path / "journal"
+    with Router(settings()) as router:
+        info = router.load("tiny", tiny.path, checksum=tiny.checksum, **first)
+        given = first.get("chat_template")
+        assert info.template_digest == (given and hashlib.sha256(given.encode()).hexdigest())
+        expected = router.generate_batch(PROMPTS[:1], resume=journal, **OPTIONS)
+        assert len(texts(expected)) == 1
+        router.unload("tiny")
+        router.load("tiny", tiny.path, checksum=tiny.checksum, **then)
+        before = journal.read_bytes()
+        with pytest.raises(JournalError, match=told) as caught:
+            router.generate_batch(PROMPTS[:1], resume=journal, **OPTIONS)
+        assert caught.value.code == "journal.foreign"
+        assert journal.read_bytes() == before
+        router.unload("tiny")
+        router.load("tiny", tiny.path, checksum=tiny.checksum, **first)
+        assert router.generate_batch(PROMPTS[:1], resume=journal, **OPTIONS) == expected
+
+
+def test_an_item_does_not_show_its_prompt() -> None:
+    assert "secret" not in repr(Item(0, "secret", None))
+
+
 def test_a_file_that_is_no_journal_is_left_as_it_is(held: Router, tmp_path: Path) -> None:
     path = tmp_path / "notes"
     path.write_text('{"a": 1}\nmine')
@@ -298,6 +336,44 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(held: Router, tmp_path: Path
         held.generate_batch(PROMPTS, resume=path)
     assert caught.value.code == "journal.damaged"
     assert path.read_text() == '{"a": 1}\nmine'
+
+
+@pytest.mark.parametrize(
+    "held_there",
+    [
+        b"hf_secret",
+        b'{"token":"secret"}',
+        b"\0\0\0\0",
+        b'{"journal":"strongroom batch"}',
+        b'{"k":"' + b"x" * 5000,
+    ],
+    ids=["token", "json", "zeros", "almost", "long"],
+)
+def test_a_file_without_a_line_s_end_is_left_as_it_is(
+    held: Router, asked: list[Any], tmp_path: Path, held_there: bytes
+) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(held_there)
+    path.chmod(0o600)
+    with pytest.raises(JournalError) as caught:
+        held.generate_batch(PROMPTS, resume=path, **OPTIONS)
+    assert caught.value.code == "journal.foreign"
+    assert "secret" not in str(caught.value)
+    assert (asked, path.read_bytes()) == ([], held_there)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 40, -1])
+def test_a_first_line_that_a_kill_tore_off_is_written_again(held: Router, tmp_path: Path, kept: int) -> None:
+    journal = tmp_path / "journal"
+    expected = held.generate_batch(PROMPTS[:2], resume=journal, **OPTIONS)
+    header = journal.read_bytes().splitlines(keepends=True)[0]
+    journal.write_bytes(header[:-1])
+    with pytest.raises(JournalError) as caught:  # another batch's
+        held.generate_batch(PROMPTS[:2], resume=journal, **{**OPTIONS, "max_tokens": 5})
+    assert caught.value.code == "journal.foreign"
+    journal.write_bytes(header[:kept])
+    assert texts(held.generate_batch(PROMPTS[:2], resume=journal, **OPTIONS)) == texts(expected)
+    assert journal.read_bytes().startswith(header)
 
 
 def test_a_journal_that_others_can_read_is_refused(held: Router, tmp_path: Path) -> None:
@@ -396,6 +472,89 @@ async def test_a_cancelled_batch_stops_what_is_under_way(tiny: Model, tmp_path: 
         # Its journal is free, and so is every place.
         results = await router.generate_batch(PROMPTS, raw=True, resume=journal, **long)
         assert len(texts(results)) == len(PROMPTS)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("slow", ["__init__", "__enter__", "write"])
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_cancelled_batch_has_let_go_of_its_journal(
+    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str, times: int
+) -> None:
+    path = tmp_path / "journal"
+    begun, gate, ended = threading.Event(), threading.Event(), threading.Event()
+    original = getattr(Journal, slow)
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        begun.set()
+        gate.wait(5)
+        result = original(*arguments, **options)
+        ended.set()
+        return result
+
+    async with AsyncRouter(settings()) as router:
+        await router.load("tiny", tiny.path, checksum=tiny.checksum)
+        with monkeypatch.context() as patched:
+            patched.setattr(Journal, slow, slowly)
+            batch = asyncio.create_task(router.generate_batch(PROMPTS, resume=path, **OPTIONS))
+            assert await asyncio.to_thread(begun.wait, 30)
+            assert not ended.is_set()  # the loop isn't held up
+            for _ in range(times):
+                batch.cancel()
+                await asyncio.sleep(0.05)
+            gate.set()
+            with pytest.raises(asyncio.CancelledError):
+                await batch
+            assert ended.is_set()
+        written = path.read_bytes().count(b"\n") - 1
+        assert written == (slow == "write")
+        assert len(texts(await router.generate_batch(PROMPTS, resume=path, **OPTIONS))) == len(PROMPTS)
+        assert path.read_bytes().count(b"\n") == 1 + len(PROMPTS)
+
+
+FORKS = """
+import os, sys
+from strongroom import JournalError, Router
+from strongroom.router.journal import Journal
+from tests.router.test_batch import OPTIONS, PROMPTS, settings
+
+with Router(settings()) as router:
+    info = router.load("tiny", sys.argv[1], checksum=sys.argv[2])
+    ends, end = os.pipe()
+    if sys.argv[4] == "goes on":
+        def fork(done, total):
+            if done == 1 and os.fork() == 0:
+                os.close(end)
+                os.read(ends, 1)
+                os._exit(0)
+        router.generate_batch(PROMPTS, resume=sys.argv[3], progress=fork, **OPTIONS)
+        print(len(router.generate_batch(PROMPTS, resume=sys.argv[3], **OPTIONS)))
+    else:
+        journal = Journal(sys.argv[3], info, options="x")
+        child = os.fork()
+        if child == 0:
+            journal.close()
+            os._exit(0)
+        os.waitpid(child, 0)
+        try:
+            Journal(sys.argv[3], info, options="x")
+        except JournalError as error:
+            print(error.code)
+"""
+
+
+@pytest.mark.parametrize(("child", "told"), [("goes on", str(len(PROMPTS))), ("closes it", "journal.busy")])
+def test_the_lock_of_a_journal_is_of_the_process_that_took_it(
+    tiny: Model, tmp_path: Path, child: str, told: str
+) -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS, tiny.path, tiny.checksum, tmp_path / "journal", child],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (run.stdout.strip(), run.returncode) == (told, 0), run.stderr
 
 
 def test_a_batch_for_a_resting_model_starts_it(tiny: Model) -> None:

@@ -1,5 +1,6 @@
 """A model served by a sandboxed worker on this machine."""
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -156,6 +157,9 @@ class Local:
         self._image = image
         self._decision = decision
         self._capacity = capacity
+        self._template_digest = (
+            None if chat_template is None else hashlib.sha256(chat_template.encode()).hexdigest()
+        )
         self._isolation = security.isolation
         self._timeout = security.sandboxing.timeout_seconds
         self._piece_interval = settings.limits.piece_interval_seconds
@@ -239,6 +243,7 @@ class Local:
             memory=self._capacity.memory,
             embeds=model.dimensions > 0,
             dimensions=model.dimensions,
+            template_digest=self._template_digest,
         )
 
     def generate(

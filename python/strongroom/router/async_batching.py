@@ -1,7 +1,10 @@
 """Driving a batch from an event loop."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TypeVar
 
 from strongroom.errors import StrongroomError
 from strongroom.router.batch import PAUSE, Item, Result
@@ -12,12 +15,14 @@ from strongroom.router.stream import AsyncStream
 
 __all__ = ["async_answers"]
 
+T = TypeVar("T")
+
 
 async def async_answers(plan: Plan, bells: Bells) -> AsyncGenerator[Result, None]:
     """Yield the results in order. Closed, cancelled, or ended by an error, it stops what is under way."""
     tasks: dict[asyncio.Task[Result], Item] = {}
-    with plan.progress() as progress:
-        journal = await asyncio.to_thread(plan.journal().__enter__)
+    with plan.progress() as progress, ExitStack() as opened:
+        journal = await to_its_end(lambda: opened.enter_context(plan.journal()))
         batch = plan.batch(journal, progress)
         try:
             while True:
@@ -34,14 +39,28 @@ async def async_answers(plan: Plan, bells: Bells) -> AsyncGenerator[Result, None
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     item, result = tasks.pop(task), task.result()
-                    await asyncio.to_thread(batch.record, item, result)
+                    await to_its_end(partial(batch.record, item, result))
                     batch.finish(item, result)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if journal is not None:
-                journal.close()
+
+
+async def to_its_end(call: Callable[[], T]) -> T:
+    """Return what a thread does. Cancelled, it waits for the thread all the same, and raises that then."""
+    # No task: a loop that ends cancels every one, and would not wait for its thread.
+    work = asyncio.get_running_loop().run_in_executor(None, call)
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait((work,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return work.result()
+    work.exception()  # is nobody's any more
+    raise cancelled
 
 
 async def whole(begun: Begun, bells: Bells) -> Result:

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from strongroom.errors import OptionError, StrongroomError
@@ -36,7 +36,7 @@ class Item:
     """A prompt of the batch."""
 
     index: int
-    prompt: str | tuple[Message, ...]
+    prompt: str | tuple[Message, ...] = field(repr=False)
     key: str | None
     """In the journal."""
 

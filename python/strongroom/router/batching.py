@@ -82,8 +82,8 @@ class Plan:
             if path is None or not path or not is_path(path):
                 raise OptionError("option.wrong_type", f"resume must be a path, not {shown(resume)}")
             self._resume = path
-        info = registry.describe(model)
-        self._model, self._digest = info.name, info.digest
+        self._info = registry.describe(model)
+        self._model = self._info.name
 
     def journal(self) -> AbstractContextManager[Journal | None]:
         """Open the journal, where there is one.
@@ -93,7 +93,7 @@ class Plan:
         if self._resume is None:
             return nullcontext()
         digest = options_digest(self._sampling, raw=self._raw, seed=self._options.get("seed"))
-        return Journal(self._resume, model=self._digest, options=digest)
+        return Journal(self._resume, self._info, options=digest)
 
     def progress(self) -> AbstractContextManager[BatchProgress | None]:
         """Show how far it is, as was asked for."""

@@ -1,9 +1,10 @@
 """The journal of a batch: its answers, one line each, so that a killed batch goes on where it ended.
 
-JSON Lines. The first line names the model's digest and the options; each further line is an answer under its
-key, the SHA-256 of prompt, options, model and how many times the prompt came before. Every line ends in a
-checksum of itself and is on the disk before the next. What a kill tore off at the end is dropped; anything
-else that isn't as it was written is refused.
+JSON Lines. The first line names the batch: the model's digest, the chat template and the context length that
+it was loaded with, and the options; each further line is an answer under its key, the SHA-256 of all that,
+the prompt, and how many times the prompt came before. Every line ends in a checksum of itself and is on the
+disk before the next. What a kill tore off at the end is dropped; anything else that isn't as it was written
+is refused, and left as it is.
 """
 
 import errno
@@ -20,7 +21,7 @@ from typing import Any, Self
 from strongroom.errors import JournalError
 from strongroom.messages import Message
 from strongroom.options import shown
-from strongroom.results import Completion, Timings
+from strongroom.results import Completion, ModelInfo, Timings
 from strongroom.sampling import Sampling
 
 __all__ = ["Journal", "key_of", "options_digest"]
@@ -30,6 +31,14 @@ VERSION = 1
 LONGEST = 64 << 20
 """Bytes of a line; no answer has as many."""
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+DIFFERENT = {
+    "model": "another model",
+    "template": "another chat template",
+    "context_length": "another context length",
+    "options": "other options",
+}
+"""What the first line binds a batch to, as an error calls it."""
 
 PARTS = {field.name for field in fields(Completion)} - {"model"}
 """Of an answer; the name that its model is loaded under may be another the next time."""
@@ -56,14 +65,16 @@ def key_of(prompt: str | tuple[Message, ...]) -> bytes:
 class Journal:
     """The journal of one batch, open and locked until it is closed. Answers stay on the disk."""
 
-    def __init__(self, path: str, *, model: str, options: str) -> None:
-        """Open the journal of a batch, or begin it.
+    def __init__(self, path: str, model: ModelInfo, *, options: str) -> None:
+        """Open the journal of a batch for `model`, or begin it; `options` is their digest.
 
         Raises JournalError: it can't be read or written, is another batch's, in use, or damaged.
         """
         self._descriptor = -1
+        self._pid = os.getpid()
         self._path = path
-        self._bound = canonical([model, options])
+        self._header = header_of(model, options)
+        self._bound = canonical(self._header)
         self._seen: Counter[bytes] = Counter()
         self._places: dict[str, tuple[int, int]] = {}
         try:
@@ -72,7 +83,7 @@ class Journal:
             raise self._failed(error) from None
         try:
             self._check()
-            self._read(self._header(model, options))
+            self._read()
         except OSError as error:
             self.close()
             raise self._failed(error) from None
@@ -91,11 +102,18 @@ class Journal:
     def close(self) -> None:
         """Let go of the file. Again is nothing."""
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
+        if descriptor < 0:
+            return
+        try:
+            # A process that was forked meanwhile holds the same lock: closing alone would leave it there.
+            # Only the process that took it ends it.
+            if os.getpid() == self._pid:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        finally:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        """Let go of the file, where whoever opened it was cancelled meanwhile."""
+        """Let go of the file, where nobody closed it."""
         self.close()
 
     def key(self, prompt: str | tuple[Message, ...]) -> str:
@@ -125,7 +143,7 @@ class Journal:
 
     def _append(self, record: dict[str, Any]) -> None:
         """Write a line with its checksum; what was written of one that fails is taken back."""
-        line = canonical({**record, "sum": checksum(record)}) + b"\n"
+        line = line_of(record)
         before = os.fstat(self._descriptor).st_size
         try:
             rest = memoryview(line)
@@ -135,11 +153,6 @@ class Journal:
         except OSError:
             os.ftruncate(self._descriptor, before)
             raise
-
-    @staticmethod
-    def _header(model: str, options: str) -> dict[str, Any]:
-        """Return what the first line says."""
-        return {"journal": KIND, "version": VERSION, "model": model, "options": options}
 
     def _check(self) -> None:
         """Refuse a file that others can read or write, that is none, or that another batch has open."""
@@ -156,31 +169,34 @@ class Journal:
         except BlockingIOError:
             raise JournalError("journal.busy", f"another batch uses {shown(self._path)}") from None
 
-    def _read(self, header: dict[str, Any]) -> None:
+    def _read(self) -> None:
         """Find every answer; drop what was torn off at the end, and begin a journal that is empty."""
         place = 0
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(0)
             for number, line in enumerate(iter(lambda: file.readline(LONGEST), b""), 1):
                 if not line.endswith(b"\n") and len(line) < LONGEST:
+                    # Torn off; where nothing comes before, it may as well be another program's file.
+                    if number == 1 and not line_of(self._header).startswith(line):
+                        raise self._foreign("is no journal of this batch")
                     break
                 record = self._checked(line, f"in line {number}")
                 if number == 1:
-                    self._compare(record, header)
+                    self._compare(record)
                 else:
                     self._completion(record, "")  # is it one?
                     self._places[record["key"]] = (place, len(line))
                 place += len(line)
         os.ftruncate(self._descriptor, place)
         if place == 0:
-            self._append(header)
+            self._append(self._header)
 
-    def _compare(self, record: dict[str, Any], header: dict[str, Any]) -> None:
+    def _compare(self, record: dict[str, Any]) -> None:
         """Refuse the journal of another batch."""
         if record.get("journal") != KIND or record.get("version") != VERSION:
             raise self._foreign("is no journal of a batch that this version can read")
-        for name, what in (("model", "another model"), ("options", "other options")):
-            if record.get(name) != header[name]:
+        for name, what in DIFFERENT.items():
+            if record.get(name) != self._header[name]:
                 raise self._foreign(f"is of a batch with {what}")
 
     def _checked(self, line: bytes, where: str) -> dict[str, Any]:
@@ -212,6 +228,23 @@ class Journal:
             return JournalError("journal.special", f"{shown(self._path)} is a link")
         reason = getattr(error, "strerror", None) or "no file has such a name"
         return JournalError("journal.unusable", f"{shown(self._path)} can't be used: {reason}")
+
+
+def header_of(model: ModelInfo, options: str) -> dict[str, Any]:
+    """Return what the first line says. A template of the file's is bound by the file's digest."""
+    return {
+        "journal": KIND,
+        "version": VERSION,
+        "model": model.digest,
+        "template": model.template_digest,
+        "context_length": model.context_length,
+        "options": options,
+    }
+
+
+def line_of(record: dict[str, Any]) -> bytes:
+    """Return the line that a record is written as."""
+    return canonical({**record, "sum": checksum(record)}) + b"\n"
 
 
 def checksum(record: dict[str, Any]) -> str:
