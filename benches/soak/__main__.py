@@ -21,7 +21,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from rich.table import Table
 
 from benches.soak.asking import MORTAL, RESTING, STEADY, VECTORS, Draw
 from benches.soak.book import Book
-from benches.soak.growth import MIB, Size, children, grown
+from benches.soak.growth import MIB, Size, all_started, children, grown
 from benches.soak.ledger import Ledger
 from benches.soak.loop import Tasks
 from benches.soak.side import ForLoops, ForThreads, Side, held
@@ -138,7 +137,7 @@ class Soak:
             Tasks(self.loop.loop, self.loop.router, self.ledger, draws[READERS:]),
             *disturbers,
         ]
-        while (left := seconds - self._passed) > 0:
+        while (left := seconds - self.passed) > 0:
             self._round(min(QUIET_SECONDS, seconds / 4, left))
         self.ledger.over.set()
         for each in asking:
@@ -151,10 +150,10 @@ class Soak:
             time.sleep(0.05)
         if left_over:
             self.ledger.fault(f"{len(left_over)} workers are left when everything is closed")
-        self.report.seconds = self._passed
 
     @property
-    def _passed(self) -> float:
+    def passed(self) -> float:
+        """Seconds since the first request that was disturbed."""
         return time.monotonic() - self._began
 
     def _show(self, words: str) -> None:
@@ -167,7 +166,7 @@ class Soak:
         self.ledger.admit(open_for_new=True)
         while (left := end - time.monotonic()) > 0:
             self._show(
-                f"{self._passed:.0f} s: {self.ledger.asked} asked, {self.ledger.under_way} under way, "
+                f"{self.passed:.0f} s: {self.ledger.asked} asked, {self.ledger.under_way} under way, "
                 f"{len(self.kills.recoveries)} workers killed, {self.ledger.fault_count} faults"
             )
             time.sleep(min(0.5, left))
@@ -180,7 +179,7 @@ class Soak:
                 side.complete(name)
             for words in held(side, MOST):
                 self.ledger.fault(words)
-        size = Size.now(self._passed, self._steady())
+        size = Size.now(self.passed, self._steady())
         self.report.sizes.append(size)
         if len(self.report.sizes) > 1:
             for words in grown(self.report.sizes[0], size):
@@ -199,15 +198,17 @@ class Soak:
         router = self.threads.router
 
         def ask(number: int) -> None:
+            ticket = self.ledger.part("small", STEADY)
             router.complete("the", model=STEADY, max_tokens=1, tenant=f"small {number % 50}")
+            self.ledger.end(ticket, "answered")
 
-        with ThreadPoolExecutor(TENANT_MOST) as threads:
+        with all_started(TENANT_MOST) as threads:
             list(threads.map(ask, range(count // 10)))
-            before = Size.now(self._passed, self._steady())
+            before = Size.now(self.passed, self._steady())
             for begin in range(0, count, 500):
                 self._show(f"{begin} of {count} small requests")
                 list(threads.map(ask, range(begin, min(begin + 500, count))))
-            after = Size.now(self._passed, self._steady())
+            after = Size.now(self.passed, self._steady())
         self.report.small = count
         self.report.small_grown = {
             "host_mib": (after.host - before.host) / MIB,
@@ -233,6 +234,7 @@ class Soak:
 def finish(soak: Soak) -> int:
     """Print the summary and write the file; return what the process is to."""
     ledger, report, console = soak.ledger, soak.report, soak.console
+    report.seconds = soak.passed
     soak._show("")  # noqa: SLF001 - the line that was live
     table = Table(title=f"What became of {ledger.asked} requests", title_justify="left")
     for column in ("kind", "ended", "count"):
@@ -253,6 +255,10 @@ def finish(soak: Soak) -> int:
         f"{report.prompts} prompts with one answer, {report.left_out} left out for rounding; "
         f"{report.marks} tenants with a mark"
     )
+    if ledger.ties:
+        console.print(
+            f"{len(ledger.ties)} prompts have another answer beside some others: a tie but for rounding"
+        )
     for size in report.sizes:
         workers = ", ".join(f"{worker / MIB:.1f}" for worker in size.workers)
         console.print(
@@ -274,6 +280,7 @@ def finish(soak: Soak) -> int:
         "asked": ledger.asked,
         "outcomes": outcomes,
         "recovery_seconds": soak.kills.recoveries,
+        "ties": len(ledger.ties),
         "faults": ledger.faults,
         "fault_count": ledger.fault_count,
     }

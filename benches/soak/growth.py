@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Size", "children", "grown"]
+__all__ = ["MIB", "Size", "all_started", "children", "grown"]
 
 MIB = 2**20
 HOST_SLACK = 16 * MIB
@@ -75,3 +77,10 @@ def children() -> list[int]:
             if int(text.rpartition(")")[2].split()[1]) == os.getpid():
                 found.append(int(folder.name))
     return found
+
+
+def all_started(count: int) -> ThreadPoolExecutor:
+    """Make an executor that has all its threads: one more later would look like one that is lost."""
+    executor, together = ThreadPoolExecutor(count), threading.Barrier(count)
+    list(executor.map(lambda _: together.wait(), range(count)))
+    return executor

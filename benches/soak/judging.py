@@ -19,6 +19,12 @@ def answered(ledger: Ledger, asking: Asking, result: Completion) -> str:
     """Judge an answer; return how it ended."""
     if asking.must is not None:
         ledger.fault(f"{asking.kind}: answered, and {asking.must} had to be raised")
+    elif asking.answer is not None and result.text != asking.answer:
+        if result.text in asking.others or not ledger.tied(asking.prompt, result.text):
+            ledger.fault(
+                f"{asking.kind} of {asking.model}: {result.text!r} and not {asking.answer!r}, the answer of "
+                f"{asking.prompt!r}; {result.cached_tokens} of {result.prompt_tokens} tokens were kept"
+            )
     elif (reason := wrong(asking, result)) is not None:
         ledger.fault(f"{asking.kind}, {asking.reading}, of {asking.model}: {reason}")
     return "cancelled" if result.finish_reason == "cancelled" else "answered"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 __all__ = ["Ledger", "Ticket"]
 
+MOST_TIES = 3
+"""Prompts that may have a second answer: of which two tokens are as likely, but for the rounding."""
 MOST_FAULTS = 50
 """That are kept in words; the rest is counted."""
 
@@ -38,6 +40,7 @@ class Ledger:
         self.over = threading.Event()
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.asked = 0
+        self.ties: dict[str, str] = {}
         self.faults: list[str] = []
         self.fault_count = 0
 
@@ -83,6 +86,11 @@ class Ledger:
         """Whether the worker of its model was killed while it was under way."""
         with self._lock:
             return self._kills.get(ticket.model, 0.0) >= ticket.began
+
+    def tied(self, prompt: str, answer: str) -> bool:
+        """Whether a prompt's other answer may be for a tie: always the same one, and of few prompts."""
+        with self._lock:
+            return self.ties.setdefault(prompt, answer) == answer and len(self.ties) <= MOST_TIES
 
     def fault(self, words: str) -> None:
         """Note what should not have happened."""

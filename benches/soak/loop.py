@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from benches.soak.asking import STEADY, Asking, Draw
 from benches.soak.book import LONGEST
+from benches.soak.growth import all_started
 from benches.soak.judging import answered, embedded, failed, streamed
 from benches.soak.ledger import Ledger, Ticket
 from strongroom import AsyncRouter, Completion, Piece, StrongroomError
@@ -18,13 +19,6 @@ from strongroom import AsyncRouter, Completion, Piece, StrongroomError
 __all__ = ["Loop", "Tasks", "cancel_all"]
 
 T = TypeVar("T")
-
-
-def all_started(count: int) -> ThreadPoolExecutor:
-    """Make an executor that has all its threads: one more later would look like one that is lost."""
-    executor, together = ThreadPoolExecutor(count), threading.Barrier(count)
-    list(executor.map(lambda _: together.wait(), range(count)))
-    return executor
 
 
 class Loop:
