@@ -108,7 +108,7 @@ lint-python: $(venv)/.built
 .PHONY: test-rust
 test-rust: $(venv)/.built
 	$(install_nextest)
-	unset MAKEFLAGS; export STRONGROOM_NIST_GCM="$$($(venv)/bin/python -c 'import cryptography_vectors as v; print(v.__path__[0])')/ciphers/AES/GCM"; \
+	unset MAKEFLAGS MFLAGS; export STRONGROOM_NIST_GCM="$$($(venv)/bin/python -c 'import cryptography_vectors as v; print(v.__path__[0])')/ciphers/AES/GCM"; \
 	export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
 	cargo nextest run $(host_flags) && \
 	cargo test $(host_flags) --doc --quiet && \
@@ -116,8 +116,8 @@ test-rust: $(venv)/.built
 
 .PHONY: test-python
 test-python: $(venv)/.built
-	unset MAKEFLAGS; cargo build $(host_flags) --quiet -p strongroom-specimen -p strongroom-host --bins
-	unset MAKEFLAGS; STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))" $(venv)/bin/python -m pytest $(side_by_side)
+	unset MAKEFLAGS MFLAGS; cargo build $(host_flags) --quiet -p strongroom-specimen -p strongroom-host --bins
+	unset MAKEFLAGS MFLAGS; STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))" $(venv)/bin/python -m pytest $(side_by_side)
 
 .PHONY: bench
 bench: $(venv)/.built ## Measure against bare llama.cpp; writes benches/out/core.json, and with PUBLISH=1 the README's table
@@ -144,7 +144,7 @@ bench-seal: $(venv)/.built ## Measure sealing and opening models against ring al
 
 .PHONY: bench-store
 bench-store: $(venv)/.built ## Measure loading an encrypted model against reading and hashing the plain one; writes benches/out/store.json
-	cargo build $(host_flags) --release --quiet -p strongroom-seal --example load
+	cargo build $(host_flags) --release --quiet -p strongroom-seal --example load_sealed
 	$(venv)/bin/python -m benches.store
 
 .PHONY: bench-arena

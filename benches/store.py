@@ -20,7 +20,7 @@ from benches.core import show, write
 from benches.pairs import Goal, Measurement, alternate
 
 MEBIBYTES = 1024
-EXAMPLE = Path("target/release/examples/load")
+EXAMPLE = Path("target/release/examples/load_sealed")
 OUT = Path("benches/out/store.json")
 
 
