@@ -13,7 +13,7 @@ use crate::{
     queue::{Next, Paused, Queue, Waiting, Work},
     sampler::Candidates,
     sequence::{Answering, Beginning, Progress, Sequence, cancelled, refuse},
-    shares::{Demand, Sharer, Shares, budget, waits_for_others},
+    shares::{Demand, Sharer, Shares, budget, waits_after_first, waits_for_others},
 };
 
 /// Bytes that paused sequences may take, whatever the prefixes may.
@@ -496,12 +496,14 @@ impl Scheduler {
         let mut granted = Vec::with_capacity(self.live.len());
         let mut prompts: Vec<(Slot, Priority, u64, Demand)> = Vec::new();
         let mut ready = Vec::new();
+        let mut decoding = Vec::new();
         for (slot, live) in (0..).zip(&self.live) {
             let Some(sequence) = live else { continue };
             if sequence.is_decoding() {
-                granted.push((slot, 1));
+                let stays = sequence.is_patient() && !sequence.is_on_its_way();
+                decoding.push((slot, sequence.fresh(), stays));
             } else if sequence.is_answering() {
-                ready.push((slot, sequence.fresh()));
+                ready.push((slot, sequence.fresh(), sequence.is_patient()));
             } else {
                 let demand = Demand {
                     sharer: sequence.sharer(),
@@ -512,13 +514,26 @@ impl Scheduler {
             }
         }
         let pending: usize = prompts.iter().map(|(.., demand)| demand.pending).sum();
+        let all_stay = decoding
+            .iter()
+            .all(|&(_, fresh, stays)| stays && waits_after_first(fresh, pending));
+        if !all_stay {
+            granted.extend(decoding.iter().map(|&(slot, ..)| (slot, 1)));
+        }
         let anyone = !granted.is_empty();
         granted.extend(
             ready
                 .iter()
-                .filter(|&&(_, fresh)| anyone || !waits_for_others(fresh, pending))
-                .map(|&(slot, _)| (slot, 1)),
+                .filter(|&&(_, fresh, stays)| anyone || !stays || !waits_for_others(fresh, pending))
+                .map(|&(slot, ..)| (slot, 1)),
         );
+        for &(slot, ..) in decoding.iter().chain(&ready) {
+            if !granted.iter().any(|&(part, _)| part == slot)
+                && let Some(Some(sequence)) = self.live.get_mut(slot as usize)
+            {
+                sequence.wait();
+            }
+        }
         prompts.sort_by_key(|&(_, priority, number, _)| (std::cmp::Reverse(priority), number));
         let demands: Vec<Demand> = prompts.iter().map(|&(.., demand)| demand).collect();
         let shares = self.shares.plan(&demands, budget(granted.len(), most));

@@ -9,6 +9,9 @@ use crate::{EngineError, Sampler, Text, Token, Vocabulary, sampler::Candidates, 
 /// Bytes of text that are sent whenever the last piece was.
 const LONGEST_PIECE: usize = 1 << 10;
 
+/// Steps in which a sequence waits for others that came with it, at most.
+const MOST_WAITED: u32 = 16;
+
 /// A request that has left the queue: its prompt is being read, then its answer decoded.
 #[derive(Debug)]
 pub(crate) struct Sequence {
@@ -27,6 +30,8 @@ pub(crate) struct Sequence {
     queued: Duration,
     began: Instant,
     first_logits: Option<Instant>,
+    /// Steps in which it waited for others.
+    waited: u32,
 }
 
 /// What a sequence is for.
@@ -114,6 +119,7 @@ impl Sequence {
             queued: beginning.queued,
             began: beginning.began,
             first_logits: None,
+            waited: 0,
         }
     }
 
@@ -159,6 +165,24 @@ impl Sequence {
     /// Whether a token of its answer was decoded.
     pub(crate) fn is_decoding(&self) -> bool {
         self.first_logits.is_some()
+    }
+
+    /// Whether it may wait for others once more: whoever comes, it doesn't wait for ever.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.waited < MOST_WAITED
+    }
+
+    /// It had no part in a step, for others.
+    pub(crate) fn wait(&mut self) {
+        self.waited = self.waited.saturating_add(1);
+    }
+
+    /// Whether its answer has gone on after its first token.
+    pub(crate) fn is_on_its_way(&self) -> bool {
+        match &self.goal {
+            Goal::Answer(answer) => answer.completion_tokens > 1,
+            Goal::Publish => false,
+        }
     }
 
     /// Tokens of its prompt that nobody kept.

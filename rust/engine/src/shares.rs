@@ -20,6 +20,9 @@ const START: u64 = 1 << 20;
 /// How many times its own prompt a sequence that could be answered waits for others to be read, at most.
 const PATIENCE: usize = 4;
 
+/// The same for one that has had its first token.
+const PATIENCE_AFTER_FIRST: usize = 16;
+
 /// Tokens of prompts that were read for each sharer that has requests.
 #[derive(Debug, Default)]
 pub(crate) struct Shares {
@@ -101,6 +104,12 @@ impl Shares {
 /// came together from one step on costs each little and all together less.
 pub(crate) fn waits_for_others(fresh: usize, pending: usize) -> bool {
     pending > 0 && pending <= fresh.saturating_mul(PATIENCE)
+}
+
+/// The same for a sequence that came a little before the others, and has had its first token: it waits once,
+/// where none is further on. Going on, it would have their prompts read in small parts, which costs all.
+pub(crate) fn waits_after_first(fresh: usize, pending: usize) -> bool {
+    pending > 0 && pending <= fresh.saturating_mul(PATIENCE_AFTER_FIRST)
 }
 
 /// Tokens of prompts that a step takes at most, beside `decoding` answers: few enough that the answers
@@ -190,6 +199,8 @@ mod tests {
     fn who_came_together_is_answered_together_but_nobody_waits_for_a_long_prompt() {
         assert!(waits_for_others(36, 100));
         assert!(!waits_for_others(36, 4000));
+        assert!(waits_after_first(36, 500));
+        assert!(!waits_after_first(36, 4000));
         assert!(!waits_for_others(36, 0), "there is nobody to wait for");
         assert!(
             !waits_for_others(1, 5),

@@ -327,6 +327,28 @@ fn a_long_prompt_holds_no_answer_up() {
 }
 
 #[test]
+fn whoever_comes_nobody_waits_for_ever() {
+    let model = model(&tiny(Vocabulary::Spm));
+    let mut scheduler = wide_scheduler(&model, 2048, 3, options(8));
+    let first = "hello of the sky and the light because it is the answer";
+    admit(&mut scheduler, of(1, first, 40, 1)).unwrap();
+    let mut events = Vec::new();
+    // Prompts that end with their first token, one after the other, two at a time.
+    let prompt = "hello ".repeat(80);
+    let (mut next, mut steps) = (2, 0);
+    while scheduler.holds(1) {
+        while (2..next).filter(|&id| scheduler.holds(id)).count() < 2 {
+            admit(&mut scheduler, of(next, &prompt, 1, 2)).unwrap();
+            next += 1;
+        }
+        scheduler.step(&mut events);
+        steps += 1;
+        assert!(steps < 400, "it waits for those who come");
+    }
+    assert_eq!(finished_of(&events, 1).completion_tokens, 40);
+}
+
+#[test]
 fn each_step_has_at_most_as_many_tokens_as_a_batch() {
     let model = model(&tiny(Vocabulary::Spm));
     let mut scheduler = wide_scheduler(&model, 512, 16, options(64));
