@@ -195,9 +195,9 @@ class Limits(Options):
     load_timeout: str | float = "120s"
     """From a worker's start to its model being ready."""
     piece_interval: str | float = "40ms"
-    """Between two pieces of a stream at least, the first one not counted: each piece wakes Python, which
-    costs more than its bytes. 0 is a piece for every token that has text. What isn't read before the next
-    piece comes is one with it."""
+    """Between the ticks at which pieces of a model's streams come, the first piece of each not counted: each
+    wakes Python, which costs more than its bytes. 0 is a piece for every token that has text. What isn't read
+    before the next piece comes is one with it."""
     instruction_set: InstructionSet = "auto"
     """What the worker is compiled for: "auto" is the fastest that the processor runs and the installation
     has; "avx2" or "avx512" is that one, or an error when a model is loaded."""

@@ -144,8 +144,8 @@ pub struct Generate {
     pub stop: Vec<Private>,
     /// Milliseconds from the moment the worker reads the order to its deadline.
     pub timeout_ms: u64,
-    /// Milliseconds between two pieces of the answer at least, the first one not counted; what is
-    /// decoded meanwhile comes with the next. 0 is a piece for every token that has text.
+    /// Milliseconds between the ticks at which pieces of the answer come, the first one not counted;
+    /// what is decoded meanwhile comes with the next. 0 is a piece for every token that has text.
     pub piece_interval_ms: u32,
     /// Whose request it is; nothing is kept of one without a tenant.
     pub tenant: Option<Tenant>,
