@@ -816,8 +816,8 @@ class Model:
         """Asks for a continuation of text, or an answer to messages of (role, content, name).
 
         Returns at once; what the worker refuses is raised by the stream. `timeout` in seconds is
-        bounded by the model's `request_timeout`. Between two pieces lie `piece_interval` seconds at
-        least; with None the answer is one piece, or a few where it is long. `tenant`, 1 to 256 bytes or text
+        bounded by the model's `request_timeout`. Pieces come at ticks `piece_interval` seconds
+        apart; with None the answer is one piece, or a few where it is long. `tenant`, 1 to 256 bytes or text
         of as many in UTF-8, is whose request it is: `tenant_requests` bounds how many one may have.
         `priority` is `low`, `normal` or `high`.
 

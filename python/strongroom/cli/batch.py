@@ -2,34 +2,18 @@
 
 import os
 from contextlib import closing
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from strongroom.cli.arguments import (
-    Architectures,
-    CertificateChain,
-    Checksums,
-    Hash,
-    Identity,
-    Issuer,
-    ManifestFile,
-    ModelVersion,
-    Name,
-    PublicKey,
-    SignatureFile,
-    TrustedRoot,
-    given_of,
-)
+from strongroom.cli.asked import Asked, ModelToLoad
 from strongroom.cli.batch_lines import Input, line_of
-from strongroom.cli.loading import Load, loaded
-from strongroom.cli.run import SAMPLING, number_or_text, template_in
-from strongroom.cli.store.options import AtStoreWithKeys, at_store
+from strongroom.cli.loading import loaded
+from strongroom.cli.store.options import at_store
 from strongroom.cli.terminal import note
 from strongroom.errors import OutputError, StrongroomError
 from strongroom.router.batching import Plan, answers
-from strongroom.sampling import Sampling, SamplingOptions
+from strongroom.sampling import Sampling
 from strongroom.store.files import exists, written
 
 __all__ = ["batch"]
@@ -42,10 +26,7 @@ NEW = ".new"
 
 @at_store
 def batch(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="A GGUF file, https://… or hf://…, or a name in the store."),
-    ],
+    model: ModelToLoad,
     prompts: Annotated[
         str,
         typer.Argument(
@@ -55,7 +36,7 @@ def batch(
         ),
     ],
     *,
-    at: AtStoreWithKeys,
+    at: Asked,
     output: Annotated[
         str, typer.Option(metavar="OUTPUT.jsonl", help="The results, a line each, in the prompts' order.")
     ],
@@ -69,42 +50,6 @@ def batch(
     complete: Annotated[
         bool, typer.Option("--complete", help="Continue the prompts as plain text, without a template.")
     ] = False,
-    checksum: Checksums = None,
-    name: Name = None,
-    model_version: ModelVersion = None,
-    public_key: PublicKey = None,
-    signature: SignatureFile = None,
-    manifest: ManifestFile = None,
-    certificate_chain: CertificateChain = None,
-    identity: Identity = None,
-    issuer: Issuer = None,
-    trusted_root: TrustedRoot = None,
-    hash: Hash = None,
-    danger_no_verification: Annotated[
-        bool, typer.Option("--danger-no-verification", help="Run a model that nothing proves.")
-    ] = False,
-    allow_architecture: Architectures = None,
-    chat_template: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A chat template to use instead of the model's.")
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(metavar="N", rich_help_panel=SAMPLING)] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="0…5", rich_help_panel=SAMPLING)] = None,
-    top_k: Annotated[int | None, typer.Option(metavar="N", rich_help_panel=SAMPLING)] = None,
-    top_p: Annotated[float | None, typer.Option(metavar="0…1", rich_help_panel=SAMPLING)] = None,
-    min_p: Annotated[float | None, typer.Option(metavar="0…1", rich_help_panel=SAMPLING)] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", rich_help_panel=SAMPLING)] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TEXT", help="Ends an answer; may be repeated.", rich_help_panel=SAMPLING),
-    ] = None,
-    context_length: Annotated[int | None, typer.Option(metavar="TOKENS")] = None,
-    memory_limit: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Of the worker, weights included.")
-    ] = None,
-    cpu_limit: Annotated[str | None, typer.Option(metavar="CORES", help="As 2 or 80%; default all.")] = None,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Of one answer, its wait included: 30s, 10m.")
-    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of what is done.")] = False,
 ) -> None:
     """Answer a file of prompts. Exit code 1 where some failed: their results say why.
@@ -112,43 +57,7 @@ def batch(
     Killed or interrupted, the same command with --resume goes on where it ended. Results and journal are
     plain text, for their owner alone; the journal is removed once every prompt has its answer.
     """
-    sampling: dict[str, Any] = {
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_p": min_p,
-        "seed": seed,
-        "stop": stop,
-    }
-    options: SamplingOptions = {name: value for name, value in sampling.items() if value is not None}  # type: ignore[assignment]
-    load = Load(
-        model,
-        at.settings(
-            {
-                "security.verification": "danger-none" if danger_no_verification else None,
-                "security.sandboxing.memory_limit": number_or_text(memory_limit),
-                "security.sandboxing.cpu_limit": number_or_text(cpu_limit),
-                "security.sandboxing.timeout": timeout,
-                "limits.context_length": context_length,
-            }
-        ),
-        given=given_of(
-            checksum=checksum,
-            signature=signature,
-            public_key=public_key,
-            hash=hash,
-            manifest=manifest,
-            certificate_chain=certificate_chain,
-            identity=identity,
-            issuer=issuer,
-            trusted_root=trusted_root,
-        ),
-        chat_template=None if chat_template is None else template_in(chat_template),
-        allow_architectures=allow_architecture or (),
-        name=name,
-        version=model_version,
-    )
+    options, load = at.sampling(), at.load(model)
     Sampling.of(options)  # before minutes may go into loading
     given = Input(prompts, raw=complete)
     journal = output + JOURNAL
