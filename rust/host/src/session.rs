@@ -1,5 +1,8 @@
 //! The life of one worker, from its start to its end.
 
+mod clock;
+mod dialogue;
+
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -9,14 +12,13 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
-use strongroom_protocol::{Event, Isolation, Order, Ready, Start, Task};
+use strongroom_protocol::{Isolation, Order, Ready, Start};
 
 use crate::{
     Config, Death, HostError, Stage,
     connection::Connection,
-    desk::{Job, Kind, Life},
-    flight::{Flight, Progress, Rule, request_of},
-    isolation, printable,
+    desk::{Job, Kind},
+    flight::Flight,
     process::Process,
     slot::End,
     waiting::Waiting,
@@ -53,6 +55,7 @@ const STACK: u64 = 8 << 20;
 pub(crate) struct Session<'a> {
     config: &'a Config,
     waiting: &'a mut Waiting,
+    /// Of the worker, those that compute for long: the ones that decode, and the one that tokenizes.
     threads: u32,
     process: Process,
     connection: Connection,
@@ -105,7 +108,7 @@ impl<'a> Session<'a> {
         mut connection: Connection,
         start: Start,
     ) -> Result<Self, HostError> {
-        let threads = start.limits.threads;
+        let threads = start.limits.threads.saturating_add(1);
         connection
             .queue(&Order::Start(Box::new(start)))
             .map_err(|error| HostError::Option {
@@ -218,65 +221,6 @@ impl<'a> Session<'a> {
         Ok(woken.desk)
     }
 
-    /// Sends what waits, as far as the worker takes it.
-    fn dispatch(&mut self, kind: Kind) {
-        let Some(ready) = &self.ready else {
-            return;
-        };
-        let held = |flights: &BTreeMap<u64, Flight>| {
-            flights
-                .values()
-                .filter(|flight| flight.kind() == kind)
-                .count()
-        };
-        while held(&self.flights) < self.config.concurrent_requests as usize
-            && let Some(mut job) = self.waiting.take(kind)
-        {
-            let now = Instant::now();
-            let left = job.ticket.deadline.saturating_duration_since(now);
-            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
-            match &mut job.order {
-                Order::Generate(order) => order.timeout_ms = left,
-                Order::Embed(order) => order.timeout_ms = left,
-                Order::Publish(order) => order.timeout_ms = left,
-                Order::Start(_) | Order::Tokenize { .. } | Order::Cancel { .. } => {}
-            }
-            if let Err(error) = self.connection.queue(&job.order) {
-                job.ticket.end(End::Failed(HostError::Option {
-                    option: "request",
-                    reason: error.to_string(),
-                }));
-                continue;
-            }
-            self.flights.insert(job.ticket.id, Flight::new(job, ready));
-            self.allow_time(now);
-        }
-    }
-
-    /// Limits the processor time to what is left until the last deadline in flight, on all threads.
-    fn allow_time(&self, now: Instant) {
-        if self.config.isolation == Isolation::DangerNone {
-            return;
-        }
-        let last = self
-            .flights
-            .values()
-            .map(|flight| flight.ticket.deadline)
-            .max();
-        let left = last.map_or(Duration::ZERO, |last| last.saturating_duration_since(now));
-        let needed = left
-            .saturating_add(self.config.grace)
-            .saturating_mul(self.threads)
-            .saturating_add(SPARE_TIME);
-        self.process.allow(needed);
-    }
-
-    fn send(&mut self, order: &Order) -> Result<(), Fall> {
-        self.connection
-            .queue(order)
-            .map_err(|_| self.broken("a frame that the host can't encode"))
-    }
-
     fn poll(&self) -> Result<Woken, Fall> {
         let mut wanted = PollFlags::IN;
         if self.connection.is_backed_up() {
@@ -325,163 +269,10 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Reads once, and takes every event that is whole; says whether anything came. Readers are woken
-    /// when all of them are taken.
-    fn receive(&mut self) -> Result<bool, Fall> {
-        let came = self.connection.receive();
-        let taken = self.take_events();
-        self.waiting.desk.ring_bells();
-        taken.map(|()| came)
-    }
-
-    fn take_events(&mut self) -> Result<(), Fall> {
-        loop {
-            match self.connection.event() {
-                Ok(Some(event)) => self.handle(event)?,
-                Ok(None) => return Ok(()),
-                Err(_) => return Err(self.broken("a frame that can't be decoded")),
-            }
-        }
-    }
-
-    fn handle(&mut self, event: Event) -> Result<(), Fall> {
-        if let Some(request) = request_of(&event) {
-            let Some(flight) = self.flights.get_mut(&request) else {
-                return Err(self.broken("a request that it doesn't hold"));
-            };
-            return match flight.accept(event) {
-                Ok(Progress::More) => Ok(()),
-                Ok(over) => {
-                    let answered = over == Progress::Answered;
-                    self.answered |= answered;
-                    let flight = self.flights.remove(&request);
-                    if answered && let Some(order) = flight.and_then(Flight::into_public) {
-                        self.waiting.keep_public(order);
-                    }
-                    Ok(())
-                }
-                Err(rule) => {
-                    flight.blame();
-                    Err(self.broken(rule))
-                }
-            };
-        }
-        match (self.stage, event) {
-            (Stage::Locking, Event::Locked(report)) => {
-                isolation::check_loading(self.config.isolation, &report).map_err(Fall::Kill)?;
-                self.stage = Stage::Loading;
-                Ok(())
-            }
-            (Stage::Loading, Event::Ready(ready)) => self.is_ready(*ready),
-            (Stage::Locking | Stage::Loading, Event::Failed(fault)) => {
-                Err(Fall::Kill(HostError::Refused(printable::fault(&fault))))
-            }
-            (Stage::Locking, _) => Err(self.broken("Ready before Locked")),
-            (Stage::Loading, _) => Err(self.broken("Locked twice")),
-            (Stage::Serving, _) => Err(self.broken("Ready twice, or a state that it has left")),
-        }
-    }
-
-    fn is_ready(&mut self, mut ready: Ready) -> Result<(), Fall> {
-        isolation::check_serving(self.config.isolation, &ready.report).map_err(Fall::Kill)?;
-        isolation::check_kernel(self.config.isolation, self.process.pid()).map_err(Fall::Kill)?;
-        let longest = self.config.context_length.unwrap_or(DEFAULT_CONTEXT);
-        if !(1..=longest).contains(&ready.context_length) {
-            return Err(self.broken("a context longer than asked for"));
-        }
-        if ready.vocabulary_size == 0 {
-            return Err(self.broken("an empty vocabulary"));
-        }
-        if !(1..=self.config.max_concurrent).contains(&ready.max_concurrent) {
-            return Err(self.broken("more sequences than asked for"));
-        }
-        let embeds = matches!(self.config.task, Task::Embed { .. });
-        if embeds != (1..=MAX_DIMENSIONS).contains(&ready.dimensions) {
-            return Err(self.broken("vectors of no length, or of any where none are asked for"));
-        }
-        ready.report = printable::report(ready.report);
-        ready.chat = ready.chat.as_ref().map(printable::fault);
-        // What loading left over isn't for serving.
-        self.allow_time(Instant::now());
-        self.stage = Stage::Serving;
-        self.ready = Some(ready.clone());
-        self.waiting.publish_again(self.config.request_timeout);
-        self.waiting.desk.publish(Life {
-            pid: self.process.pid(),
-            ready,
-        });
-        Ok(())
-    }
-
-    /// When the clock has to be looked at next.
-    fn next_deadline(&self) -> Option<Instant> {
-        // A time that the clock can't express never comes.
-        let grace = self.config.grace;
-        let loading = match &self.ready {
-            None => self.started.checked_add(self.config.load_timeout),
-            Some(_) => None,
-        };
-        let overdue = self.first_deadline().and_then(|at| at.checked_add(grace));
-        let stalled = self.connection.partial_since;
-        let stalled = stalled.and_then(|since| since.checked_add(grace));
-        let left = self.connection.ended_at.map(|since| since + LEAVE);
-        let waiting = self.waiting.next_deadline();
-        [loading, overdue, stalled, left, waiting]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Of those in flight.
-    fn first_deadline(&self) -> Option<Instant> {
-        self.flights
-            .values()
-            .map(|flight| flight.ticket.deadline)
-            .min()
-    }
-
-    fn watch_clock(&mut self, now: Instant) -> Result<(), Fall> {
-        let passed = |since: Instant, by: Duration| now.saturating_duration_since(since) >= by;
-        let timeout = self.config.load_timeout;
-        if self.ready.is_none() && passed(self.started, timeout) {
-            return Err(Fall::Kill(HostError::LoadTimeout { timeout }));
-        }
-        let grace = self.config.grace;
-        if let Some(flight) = self
-            .flights
-            .values_mut()
-            .find(|flight| now > flight.ticket.deadline && passed(flight.ticket.deadline, grace))
-        {
-            flight.blame();
-            return Err(Fall::Kill(HostError::Worker {
-                death: Death::OverTime("a request's deadline was missed"),
-                stage: self.stage,
-            }));
-        }
-        if let Some(since) = self.connection.partial_since
-            && passed(since, grace)
-        {
-            return Err(self.broken("a frame that was begun and not ended"));
-        }
-        if let Some(since) = self.connection.ended_at
-            && passed(since, LEAVE)
-        {
-            return Err(self.broken("it closed its socket and lived on"));
-        }
-        Ok(())
-    }
-
-    fn broken(&self, rule: Rule) -> Fall {
-        Fall::Kill(HostError::Worker {
-            death: Death::Protocol(rule),
-            stage: self.stage,
-        })
-    }
-
     /// Fails what had begun, and puts back what had not.
     ///
-    /// A worker answers a Tokenize as it reads it, before anything else: each that is unanswered
-    /// may be what it died of, and sent again would cost the next worker's streams too.
+    /// Each Tokenize that is unanswered may be what the worker died of, and sent again would cost the
+    /// next worker's streams too.
     fn settle(&mut self, error: &HostError) {
         let flights = std::mem::take(&mut self.flights);
         // With nobody else to suspect, the first that waited is suspected.

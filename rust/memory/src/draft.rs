@@ -9,7 +9,7 @@ use std::{
 
 use strongroom_verify::Digest;
 
-use crate::{Image, SourceError, image::Room, pinned::Pinned, source::io_error};
+use crate::{Image, SourceError, pinned::Pinned, room::Room, source::io_error};
 
 /// Memory that becomes an [`Image`] once all of it is written. Dropped before, it is wiped.
 ///

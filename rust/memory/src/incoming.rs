@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use strongroom_verify::{Algorithm, Hasher};
 
-use crate::{SourceError, Unproven, image::Room};
+use crate::{SourceError, Unproven, room::Room};
 
 /// Memory for a model that arrives as a stream, hashed as it is written; no file has any of it.
 #[derive(Debug)]

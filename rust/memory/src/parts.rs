@@ -10,8 +10,8 @@ use strongroom_verify::{Algorithm, Digest, Hasher};
 
 use crate::{
     Source, SourceError, Unproven,
-    image::Room,
     pipeline::{self, Progress},
+    room::Room,
 };
 
 /// Bytes of zeros that are written at once.

@@ -1,10 +1,158 @@
-//! How much memory an image may take.
+//! Memory for an image that is being read, and how much it may take.
 //!
 //! Pages of a memfd are not refused when memory is overcommitted: filling one past what is there
 //! wakes the out-of-memory killer, which may well end the host. So the size is held to what is
 //! available before the first page is filled.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rustix::io::Errno;
+use strongroom_verify::Digest;
+
+use crate::{SourceError, Unproven, filling::Filling, source::io_error};
+
+/// Bytes that one which grows needs to be available when it does.
+const STRETCH: u64 = 16 << 20;
+
+/// Memory for an image, which nobody but this process sees yet.
+#[derive(Debug)]
+pub(crate) struct Room {
+    filling: Filling,
+    length: usize,
+}
+
+impl Room {
+    /// For the `size` bytes of the model at `path`; refused before any is taken where they are more
+    /// than is allowed or available.
+    pub(crate) fn reserve(
+        path: &Path,
+        size: u64,
+        size_limit: Option<u64>,
+    ) -> Result<Self, SourceError> {
+        if let Some(limit) = size_limit.filter(|&limit| size > limit) {
+            return Err(SourceError::OverLimit {
+                path: path.to_owned(),
+                size,
+                limit,
+            });
+        }
+        if let Some(available) = available().filter(|&available| size > available) {
+            return Err(too_large(path, size, available));
+        }
+        let length = usize::try_from(size).map_err(|_| too_large(path, size, usize::MAX as u64))?;
+        let filling = Filling::new(length)
+            .map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
+        Ok(Self { filling, length })
+    }
+
+    /// Makes it `size` bytes long, as one that grows; as much has to be allowed, and available.
+    pub(crate) fn grow(
+        &mut self,
+        path: &Path,
+        size: u64,
+        size_limit: Option<u64>,
+    ) -> Result<(), SourceError> {
+        if let Some(limit) = size_limit.filter(|&limit| size > limit) {
+            return Err(SourceError::OverLimit {
+                path: path.to_owned(),
+                size,
+                limit,
+            });
+        }
+        // What the kernel says is read again for every stretch, not for every piece.
+        let stretches = |size: u64| size.div_ceil(STRETCH);
+        if stretches(size) > stretches(self.length as u64)
+            && let Some(available) = available().filter(|&available| STRETCH > available)
+        {
+            return Err(too_large(path, size, available));
+        }
+        let length = usize::try_from(size).map_err(|_| too_large(path, size, usize::MAX as u64))?;
+        self.filling
+            .resize(length)
+            .map_err(|errno| io_error("make memory for", path.to_owned(), errno))?;
+        self.length = length;
+        Ok(())
+    }
+
+    /// Writes the next bytes, which come from the file at `path`.
+    pub(crate) fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<(), SourceError> {
+        let written = self.filling.write(bytes);
+        written.map_err(|errno| self.not_written(path, errno))
+    }
+
+    /// Writes bytes where they belong; none past the end.
+    pub(crate) fn write_at(
+        &self,
+        path: &Path,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), SourceError> {
+        let offset = usize::try_from(offset).ok().filter(|&offset| {
+            offset
+                .checked_add(bytes.len())
+                .is_some_and(|end| end <= self.length)
+        });
+        let written = offset.map_or(Err(Errno::FBIG), |offset| {
+            self.filling.write_at(offset, bytes)
+        });
+        written.map_err(|errno| self.not_written(path, errno))
+    }
+
+    fn not_written(&self, path: &Path, errno: Errno) -> SourceError {
+        match errno {
+            Errno::NOMEM | Errno::NOSPC => {
+                too_large(path, self.length as u64, available().unwrap_or_default())
+            }
+            errno => io_error("fill memory from", path.to_owned(), errno),
+        }
+    }
+
+    /// Bytes in all.
+    pub(crate) const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The memory itself.
+    pub(crate) const fn filling_mut(&mut self) -> &mut Filling {
+        &mut self.filling
+    }
+
+    /// A second descriptor of the memory.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
+    pub(crate) fn duplicate(&self) -> std::os::fd::OwnedFd {
+        self.filling.duplicate()
+    }
+
+    /// Seals what was written.
+    pub(crate) fn seal(
+        mut self,
+        path: &Path,
+        real_path: Option<PathBuf>,
+        digests: Vec<Digest>,
+        parts: Vec<Vec<Digest>>,
+    ) -> Result<Unproven, SourceError> {
+        let memory = self
+            .filling
+            .seal()
+            .map_err(|errno| io_error("seal the image of", path.to_owned(), errno))?;
+        let length = self.length;
+        Ok(Unproven::new(
+            memory, length, path, real_path, digests, parts,
+        ))
+    }
+}
+
+fn too_large(path: &Path, size: u64, available: u64) -> SourceError {
+    SourceError::TooLarge {
+        path: path.to_owned(),
+        size,
+        available,
+    }
+}
 
 /// Bytes that this process could still fill; `None` where the kernel doesn't say.
 pub(crate) fn available() -> Option<u64> {

@@ -15,7 +15,7 @@ use rustix::{
     io::Errno,
     mm::{MapFlags, ProtFlags},
 };
-use strongroom_memory::{Image, ProofError, image};
+use strongroom_memory::{Image, ProofError, Unproven, image};
 use strongroom_verify::{
     Algorithm, Digest, Hasher, PrivateKey, Scheme,
     key::Kind,
@@ -46,7 +46,7 @@ fn digest(algorithm: Algorithm, bytes: &[u8]) -> Digest {
     hasher.finish()
 }
 
-fn read(path: &Path, algorithms: &[Algorithm]) -> image::Unproven {
+fn read(path: &Path, algorithms: &[Algorithm]) -> Unproven {
     image::read(
         path,
         algorithms,
