@@ -63,7 +63,8 @@ impl Context {
     /// what is set up lazily.
     ///
     /// # Errors
-    /// [`EngineError::Context`] if the length is over the trained one or memory does not suffice.
+    /// [`EngineError::Context`] if the length is over the trained one, or too short for any answer, or memory does not
+    /// suffice.
     pub fn new(
         model: &Model,
         options: &ContextOptions,
@@ -74,6 +75,15 @@ impl Context {
         if length == 0 || length > trained {
             return Err(EngineError::Context {
                 detail: format!("context_length is {length}, the model was trained with {trained}"),
+            });
+        }
+        let vocabulary = model.vocabulary()?;
+        let least = 2 + u32::from(vocabulary.adds_bos());
+        if length < least {
+            return Err(EngineError::Context {
+                detail: format!(
+                    "context_length is {length}, and a prompt and its answer take {least} tokens at least"
+                ),
             });
         }
         let erasable = model.is_erasable_by_sequence();
@@ -90,7 +100,6 @@ impl Context {
                     "{sequences} sequences of {length} tokens are more than can be counted"
                 ),
             })?;
-        let vocabulary = model.vocabulary()?;
         let computation = Computation::new(model, threadpool, |params| {
             params.n_ctx = total;
             params.n_batch = batch_tokens;

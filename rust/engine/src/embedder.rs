@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,7 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Embedder {
     context: EmbeddingContext,
-    vocabulary: Vocabulary,
+    vocabulary: Arc<Vocabulary>,
     limit: usize,
     waiting: Vec<Waiting>,
     /// The next one to be computed comes first.
@@ -53,7 +54,7 @@ impl Embedder {
     pub fn new(context: EmbeddingContext, vocabulary: Vocabulary, limit: usize) -> Self {
         Self {
             context,
-            vocabulary,
+            vocabulary: Arc::new(vocabulary),
             limit: limit.max(1),
             waiting: Vec::new(),
             live: VecDeque::new(),
@@ -67,7 +68,7 @@ impl Embedder {
     }
 
     /// The vocabulary.
-    pub fn vocabulary(&self) -> &Vocabulary {
+    pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocabulary
     }
 
@@ -198,6 +199,12 @@ impl Embedder {
             .texts
             .iter()
             .map(|text| {
+                if !self.vocabulary.may_fit(text.0.len(), length as usize) {
+                    return Err(EngineError::PromptTooLong {
+                        size: format!("{} bytes", text.0.len()),
+                        context: length,
+                    });
+                }
                 let tokens = self.vocabulary.tokenize(&text.0)?;
                 if text.0.is_empty() || tokens.is_empty() {
                     return Err(EngineError::PromptEmpty);

@@ -2,7 +2,8 @@
 //!
 //! A [`Model`] is loaded from an open image and shared by a [`Vocabulary`] and a [`Context`]; a
 //! [`Scheduler`] decodes the requests of many in steps, an [`Embedder`] turns texts into vectors, and
-//! neither asks more of the thread that drives it than to call `step`. One thread owns all of them: none is `Send`.
+//! neither asks more of the thread that drives it than to call `step`, and one thread does. What is only read
+//! after loading, the model and its vocabulary, other threads may read too: a [`Tokenizer`] does.
 //!
 //! The process belongs to the engine: when llama.cpp can't go on, it ends with one of the codes of
 //! [`strongroom_protocol::ExitCode`] (see [`backend`]). It is therefore linked into the worker alone.
@@ -24,6 +25,7 @@ pub mod model;
 pub mod prefix;
 pub mod prompt;
 mod queue;
+mod residue;
 pub mod sampler;
 pub mod scheduler;
 mod sequence;
@@ -31,6 +33,7 @@ mod shares;
 mod splitting;
 pub mod text;
 pub mod threadpool;
+pub mod tokenizer;
 pub mod vocabulary;
 
 pub use batch::Batch;
@@ -46,6 +49,7 @@ pub use sampler::{Candidates, Sampler};
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use text::Text;
 pub use threadpool::Threadpool;
+pub use tokenizer::{Tokenized, Tokenizer};
 pub use vocabulary::Vocabulary;
 
 /// A token's id, below [`Vocabulary::size`].

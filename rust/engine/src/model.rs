@@ -1,6 +1,6 @@
 //! A loaded model.
 
-use std::{ffi::CStr, ptr, ptr::NonNull, rc::Rc};
+use std::{ffi::CStr, ptr, ptr::NonNull, sync::Arc};
 
 use llama_cpp_sys_2 as sys;
 
@@ -10,7 +10,7 @@ use crate::{EngineError, ImageFile, Vocabulary, backend, ffi, log};
 /// process that maps it.
 #[derive(Debug, Clone)]
 pub struct Model {
-    handle: Rc<Handle>,
+    handle: Arc<Handle>,
 }
 
 /// The model and what it reads from; freed in this order.
@@ -50,7 +50,7 @@ impl Model {
             }
         })?;
         let model = Self {
-            handle: Rc::new(Handle {
+            handle: Arc::new(Handle {
                 model,
                 _image: image,
             }),
@@ -165,10 +165,17 @@ impl Model {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: this is the last owner; contexts and vocabularies hold a clone of the `Rc`.
+        // SAFETY: this is the last owner; contexts and vocabularies hold a clone of the `Arc`.
         unsafe { sys::llama_model_free(self.model.as_ptr()) };
     }
 }
+
+// SAFETY: nothing ties a loaded model to the thread that loaded it: it is plain memory, mapped weights and
+// a stream, all of which any thread may free.
+unsafe impl Send for Handle {}
+// SAFETY: a loaded model is only read: llama.cpp passes it as `const` to everything that is called here
+// but to the making of contexts, of which it lets several threads have one each.
+unsafe impl Sync for Handle {}
 
 /// Without a callback llama.cpp prints dots.
 unsafe extern "C" fn quiet(_: f32, _: *mut std::ffi::c_void) -> bool {

@@ -92,13 +92,6 @@ impl Prefixes {
         self.options.quota > 0 && self.options.tenants > 0
     }
 
-    /// Bytes that all tenants' may take together.
-    pub fn capacity(&self) -> u64 {
-        self.options
-            .quota
-            .saturating_mul(u64::from(self.options.tenants))
-    }
-
     /// Of what `tenant` has, and of what is public, the prefix that shares the most tokens with
     /// `prompt`, and how many: at least [`SHORTEST`], and at least one fewer than the prompt has, whose
     /// last token has to be read for its logits.

@@ -1,6 +1,6 @@
 //! From what a request says to the tokens of its prompt.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 use strongroom_protocol::{Fault, MAX_TEXT, Message, Prompt};
 use strongroom_template::{ChatTemplate, ControlTokens, Untokenizable};
@@ -10,7 +10,7 @@ use crate::{EngineError, Token, Vocabulary};
 /// Turns prompts into tokens, with the model's vocabulary and chat template.
 #[derive(Debug)]
 pub struct Prompter {
-    vocabulary: Vocabulary,
+    vocabulary: Arc<Vocabulary>,
     context_length: u32,
     template: Result<ChatTemplate, EngineError>,
 }
@@ -32,14 +32,14 @@ impl Prompter {
             None => Err(EngineError::TemplateMissing),
         };
         Self {
-            vocabulary,
+            vocabulary: Arc::new(vocabulary),
             context_length,
             template,
         }
     }
 
     /// The vocabulary.
-    pub fn vocabulary(&self) -> &Vocabulary {
+    pub fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.vocabulary
     }
 
@@ -54,9 +54,9 @@ impl Prompter {
     /// [`EngineError::PromptEmpty`], [`EngineError::PromptTooLong`], [`EngineError::TextTooLong`],
     /// [`EngineError::RunTooLong`], [`EngineError::TemplateMissing`], [`EngineError::Template`].
     pub fn tokens(&self, prompt: &Prompt) -> Result<Vec<Token>, EngineError> {
+        require_bounded(bytes(prompt))?;
         let tokens = match prompt {
             Prompt::Text(text) => {
-                require_bounded(text.0.len())?;
                 if text.0.is_empty() {
                     return Err(EngineError::PromptEmpty);
                 }
@@ -85,14 +85,6 @@ impl Prompter {
         if messages.is_empty() {
             return Err(EngineError::PromptEmpty);
         }
-        require_bounded(
-            messages
-                .iter()
-                .map(|message| {
-                    message.content.0.len() + message.name.as_ref().map_or(0, |name| name.0.len())
-                })
-                .sum(),
-        )?;
         let measured = Measured {
             prompter: self,
             refusal: RefCell::new(None),
@@ -105,10 +97,10 @@ impl Prompter {
         })
     }
 
-    /// Whether a text of `bytes` can have fewer tokens than the context holds: decided before it
-    /// costs a tokenization.
+    /// Whether a text of `bytes` can have fewer tokens than the context holds.
     fn may_fit(&self, bytes: usize) -> bool {
-        bytes / self.vocabulary.longest_piece() < self.context_length as usize
+        let most = (self.context_length as usize).saturating_sub(1);
+        self.vocabulary.may_fit(bytes, most)
     }
 
     fn too_long(&self, size: String) -> EngineError {
@@ -144,11 +136,24 @@ impl strongroom_template::Vocabulary for Measured<'_> {
     }
 
     fn leading(&self) -> Option<Token> {
-        strongroom_template::Vocabulary::leading(self.prompter.vocabulary())
+        strongroom_template::Vocabulary::leading(&*self.prompter.vocabulary)
     }
 
     fn trailing(&self) -> Option<Token> {
-        strongroom_template::Vocabulary::trailing(self.prompter.vocabulary())
+        strongroom_template::Vocabulary::trailing(&*self.prompter.vocabulary)
+    }
+}
+
+/// Bytes of text in a prompt.
+pub(crate) fn bytes(prompt: &Prompt) -> usize {
+    match prompt {
+        Prompt::Text(text) => text.0.len(),
+        Prompt::Chat(messages) => messages
+            .iter()
+            .map(|message| {
+                message.content.0.len() + message.name.as_ref().map_or(0, |name| name.0.len())
+            })
+            .sum(),
     }
 }
 

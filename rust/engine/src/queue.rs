@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use strongroom_protocol::{Generate, Priority, Prompt, Publish, Sampling, Tenant};
+use strongroom_protocol::{Generate, LONG_TEXT, Priority, Prompt, Publish, Sampling, Tenant};
 
 use crate::{
-    EngineError,
+    EngineError, Token, prompt,
     sequence::Sequence,
     shares::Sharer,
     text::{MAX_STOP, MAX_STOPS},
@@ -31,6 +31,35 @@ pub(crate) struct Waiting {
     pub(crate) deadline: Option<Instant>,
     /// Which one it is, in the order of arrival.
     pub(crate) number: u64,
+    pub(crate) reading: Reading,
+}
+
+/// How far a prompt is on its way to tokens.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// It is tokenized when its turn comes.
+    Later,
+    /// It is so long that it is tokenized first, and was not begun with yet.
+    First,
+    /// It is being tokenized; the work's own prompt is empty by now.
+    Now,
+    /// These are its tokens.
+    Done(Result<Vec<Token>, EngineError>),
+}
+
+impl Reading {
+    /// How a prompt begins, where long ones are tokenized elsewhere.
+    pub(crate) fn of(work: &Work) -> Self {
+        if prompt::bytes(work.prompt()) > LONG_TEXT {
+            Self::First
+        } else {
+            Self::Later
+        }
+    }
+
+    fn may_begin(&self) -> bool {
+        matches!(self, Self::Later | Self::Done(_))
+    }
 }
 
 /// A sequence that gave up its place, and goes on when there is one again.
@@ -63,6 +92,16 @@ struct Rank {
     number: u64,
 }
 
+impl Rank {
+    fn of(priority: Priority, sharer: Sharer, number: u64, live: &BTreeMap<Sharer, usize>) -> Self {
+        Self {
+            priority: std::cmp::Reverse(priority),
+            live: live.get(&sharer).copied().unwrap_or(0),
+            number,
+        }
+    }
+}
+
 impl Work {
     /// Chosen by the host.
     pub fn request(&self) -> u64 {
@@ -91,6 +130,14 @@ impl Work {
             Self::Generate(order) => &order.prompt,
             Self::Publish(order) => &order.prompt,
         }
+    }
+
+    fn take_prompt(&mut self) -> Prompt {
+        let prompt = match self {
+            Self::Generate(order) => &mut order.prompt,
+            Self::Publish(order) => &mut order.prompt,
+        };
+        std::mem::replace(prompt, Prompt::Chat(Vec::new()))
     }
 
     pub(crate) fn sampling(&self) -> Option<&Sampling> {
@@ -148,6 +195,27 @@ impl Queue {
         self.len() == 0
     }
 
+    /// Whether someone could be given a place.
+    pub(crate) fn has_next(&self) -> bool {
+        let may_begin = |waiting: &Waiting| waiting.reading.may_begin();
+        !self.paused.is_empty() || self.waiting.iter().any(may_begin)
+    }
+
+    /// Whether there is a prompt to be tokenized first.
+    pub(crate) fn has_next_to_read(&self) -> bool {
+        let first = |waiting: &Waiting| matches!(waiting.reading, Reading::First);
+        self.waiting.iter().any(first)
+    }
+
+    /// When the next one of those that wait for their tokens is late.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.waiting
+            .iter()
+            .filter(|waiting| !waiting.reading.may_begin())
+            .filter_map(|waiting| waiting.deadline)
+            .min()
+    }
+
     pub(crate) fn push(&mut self, waiting: Waiting) {
         self.waiting.push(waiting);
     }
@@ -156,9 +224,12 @@ impl Queue {
         self.paused.push(paused);
     }
 
-    /// Bytes that the paused ones' states take.
-    pub(crate) fn paused_bytes(&self) -> usize {
-        self.paused.iter().map(|paused| paused.state.len()).sum()
+    /// Tokens that the paused ones' states hold.
+    pub(crate) fn paused_tokens(&self) -> usize {
+        self.paused
+            .iter()
+            .map(|paused| paused.sequence.read())
+            .sum()
     }
 
     pub(crate) fn holds(&self, request: u64) -> bool {
@@ -222,22 +293,58 @@ impl Queue {
         })
     }
 
-    fn best(&self, live: &BTreeMap<Sharer, usize>) -> Option<(Rank, bool, usize)> {
-        let rank = |priority, sharer: Sharer, number| Rank {
-            priority: std::cmp::Reverse(priority),
-            live: live.get(&sharer).copied().unwrap_or(0),
-            number,
+    /// Takes the prompt of the one whose turn it would be among those that are to be tokenized first.
+    pub(crate) fn next_to_read(&mut self, live: &BTreeMap<Sharer, usize>) -> Option<(u64, Prompt)> {
+        let first = |reading: &Reading| matches!(reading, Reading::First);
+        let (_, index) = self.best_waiting(live, first)?;
+        let waiting = self.waiting.get_mut(index)?;
+        waiting.reading = Reading::Now;
+        Some((waiting.work.request(), waiting.work.take_prompt()))
+    }
+
+    /// The tokens of `request`; nobody waits for them if it was dropped meanwhile.
+    pub(crate) fn read(&mut self, request: u64, tokens: Result<Vec<Token>, EngineError>) {
+        let waits = |waiting: &&mut Waiting| {
+            waiting.work.request() == request && matches!(waiting.reading, Reading::Now)
         };
-        let waiting = self.waiting.iter().enumerate().map(|(index, waiting)| {
-            let work = &waiting.work;
-            let rank = rank(work.priority(), work.tenant(), waiting.number);
-            (rank, false, index)
-        });
+        if let Some(waiting) = self.waiting.iter_mut().find(waits) {
+            waiting.reading = Reading::Done(tokens);
+        }
+    }
+
+    fn best(&self, live: &BTreeMap<Sharer, usize>) -> Option<(Rank, bool, usize)> {
+        let waiting = self.best_waiting(live, Reading::may_begin);
         let paused = self.paused.iter().enumerate().map(|(index, paused)| {
             let sequence = &paused.sequence;
-            let rank = rank(sequence.priority(), sequence.sharer(), sequence.number());
+            let rank = Rank::of(
+                sequence.priority(),
+                sequence.sharer(),
+                sequence.number(),
+                live,
+            );
             (rank, true, index)
         });
-        waiting.chain(paused).min()
+        waiting
+            .map(|(rank, index)| (rank, false, index))
+            .into_iter()
+            .chain(paused)
+            .min()
+    }
+
+    fn best_waiting(
+        &self,
+        live: &BTreeMap<Sharer, usize>,
+        wanted: impl Fn(&Reading) -> bool,
+    ) -> Option<(Rank, usize)> {
+        self.waiting
+            .iter()
+            .enumerate()
+            .filter(|(_, waiting)| wanted(&waiting.reading))
+            .map(|(index, waiting)| {
+                let work = &waiting.work;
+                let rank = Rank::of(work.priority(), work.tenant(), waiting.number, live);
+                (rank, index)
+            })
+            .min()
     }
 }

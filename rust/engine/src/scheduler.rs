@@ -3,14 +3,14 @@
 mod decoding;
 mod placing;
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use strongroom_protocol::{Event, FinishReason, PrefixCache};
 
 use crate::{
-    Batch, Context, EngineError, Prompter, Slot,
+    Batch, Context, EngineError, Prompter, Slot, Token, Tokenizer,
     prefix::{Prefix, Prefixes},
-    queue::{Queue, Waiting, Work},
+    queue::{Queue, Reading, Waiting, Work},
     sampler::Candidates,
     sequence::{Sequence, cancelled, refuse},
     shares::Shares,
@@ -35,7 +35,11 @@ pub struct SchedulerOptions {
 #[derive(Debug)]
 pub struct Scheduler {
     context: Context,
-    prompter: Prompter,
+    prompter: Arc<Prompter>,
+    /// Where long prompts are tokenized; between steps where there is none.
+    tokenizer: Option<Tokenizer>,
+    /// Whose prompt the tokenizer has: one at a time, so that whose turn it is decides the order.
+    being_read: Option<u64>,
     options: SchedulerOptions,
     queue: Queue,
     /// By slot. What is in use lies as near to the first as it can: llama.cpp computes neighbours
@@ -60,12 +64,20 @@ struct Ended {
 }
 
 impl Scheduler {
-    /// Decodes with `context`.
-    pub fn new(context: Context, prompter: Prompter, options: SchedulerOptions) -> Self {
+    /// Decodes with `context`. Long prompts are handed to `tokenizer`, where there is one, and what it makes
+    /// of them to [`Self::read`].
+    pub fn new(
+        context: Context,
+        prompter: Prompter,
+        tokenizer: Option<Tokenizer>,
+        options: SchedulerOptions,
+    ) -> Self {
         let live = (0..context.slots()).map(|_| None).collect();
         Self {
             context,
-            prompter,
+            prompter: Arc::new(prompter),
+            tokenizer,
+            being_read: None,
             options: SchedulerOptions {
                 limit: options.limit.max(1),
                 ..options
@@ -93,14 +105,20 @@ impl Scheduler {
         &self.prompter
     }
 
-    /// Whether there is nothing to step.
+    /// Whether there is nothing to step, until something is heard: an order, or the tokenizer.
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.ended.is_empty() && self.live.iter().all(Option::is_none)
+        !self.queue.has_next()
+            && (self.being_read.is_some() || !self.queue.has_next_to_read())
+            && self.cancelled.is_empty()
+            && self.ended.is_empty()
+            && self.live.iter().all(Option::is_none)
     }
 
-    /// When a step has something to do although [`Self::is_idle`]: what is kept expires.
+    /// When a step has something to do although [`Self::is_idle`]: what is kept expires, or who waits for
+    /// the tokenizer is late.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.prefixes.next_expiry()
+        let expiries = [self.prefixes.next_expiry(), self.queue.next_deadline()];
+        expiries.into_iter().flatten().min()
     }
 
     /// Takes a request that arrived at `arrived`, when its time began to run.
@@ -120,13 +138,25 @@ impl Scheduler {
         let deadline = arrived.checked_add(work.timeout());
         self.arrivals += 1;
         self.shares.enter(work.tenant());
+        let reading = if self.tokenizer.is_some() {
+            Reading::of(&work)
+        } else {
+            Reading::Later
+        };
         self.queue.push(Waiting {
             work,
             arrived,
             deadline,
             number: self.arrivals,
+            reading,
         });
         Ok(())
+    }
+
+    /// What the tokenizer made of the prompt of `request`, which may have gone meanwhile.
+    pub fn read(&mut self, request: u64, tokens: Result<Vec<Token>, EngineError>) {
+        self.being_read.take_if(|read| *read == request);
+        self.queue.read(request, tokens);
     }
 
     /// Whether `request` waits or is being decoded.
@@ -156,7 +186,9 @@ impl Scheduler {
             return;
         }
         // A step of its own: the host hears who began before a prompt is read.
-        if self.begin_next(events) {
+        let some_began = self.begin_next(events);
+        self.read_next();
+        if some_began {
             return;
         }
         self.compact();

@@ -35,6 +35,8 @@ pub(crate) struct Demand {
     pub(crate) sharer: Sharer,
     /// Tokens that are unread.
     pub(crate) pending: usize,
+    /// Tokens of the whole prompt that nobody kept.
+    pub(crate) fresh: usize,
 }
 
 impl Shares {
@@ -55,7 +57,65 @@ impl Shares {
     /// budget is shared equally, so that nobody starves; the other half goes to whoever was served least.
     /// The demands of one sharer are met alike, or in their order where there are more than tokens: parts
     /// of one length are computed together, others one after the other.
+    ///
+    /// A step that reads short prompts to their end takes few tokens of long ones: the short ones are answered
+    /// when it ends.
     pub(crate) fn plan(&mut self, demands: &[Demand], budget: usize) -> Vec<usize> {
+        let Some(is_long) = self.long_beside_short(demands, budget) else {
+            return self.share_out(demands, budget);
+        };
+        let short: usize = (demands.iter().zip(&is_long))
+            .filter(|&(_, &is_long)| !is_long)
+            .map(|(demand, _)| {
+                self.serve(demand.sharer, demand.pending);
+                demand.pending
+            })
+            .sum();
+        let long: Vec<Demand> = (demands.iter().zip(&is_long))
+            .filter_map(|(demand, &is_long)| is_long.then_some(*demand))
+            .collect();
+        let mut rest = self.share_out(&long, LEAST.min(budget - short)).into_iter();
+        (demands.iter().zip(is_long))
+            .map(|(demand, is_long)| {
+                if is_long {
+                    rest.next().unwrap_or(0)
+                } else {
+                    demand.pending
+                }
+            })
+            .collect()
+    }
+
+    /// Which demands are so long that the shortest prompt doesn't wait for them, where the others can be met
+    /// whole with half of the budget, and nobody who would have that was served more than the rest.
+    fn long_beside_short(&self, demands: &[Demand], budget: usize) -> Option<Vec<bool>> {
+        let shortest = demands.iter().map(|demand| demand.fresh).min()?;
+        let is_long: Vec<bool> = demands
+            .iter()
+            .map(|demand| !waits_for_others(shortest, demand.pending))
+            .collect();
+        let served = |demand: &Demand| self.served.get(&demand.sharer).copied().unwrap_or(START);
+        let (long, short): (Vec<_>, Vec<_>) =
+            (demands.iter().zip(&is_long)).partition(|&(_, &is_long)| is_long);
+        let least = long.iter().map(|(demand, _)| served(demand)).min()?;
+        let fits = short
+            .iter()
+            .map(|(demand, _)| demand.pending)
+            .sum::<usize>()
+            <= budget / 2;
+        let is_due = short.iter().all(|(demand, _)| {
+            served(demand) <= least || long.iter().any(|(long, _)| long.sharer == demand.sharer)
+        });
+        (!short.is_empty() && fits && is_due).then_some(is_long)
+    }
+
+    fn serve(&mut self, sharer: Sharer, tokens: usize) {
+        if let Some(served) = self.served.get_mut(&sharer) {
+            *served = served.saturating_add(tokens as u64);
+        }
+    }
+
+    fn share_out(&mut self, demands: &[Demand], budget: usize) -> Vec<usize> {
         let mut granted: BTreeMap<Sharer, usize> = BTreeMap::new();
         let mut wanted: BTreeMap<Sharer, usize> = BTreeMap::new();
         for demand in demands {
@@ -76,10 +136,8 @@ impl Shares {
             *granted += more;
             left -= more;
         }
-        for (sharer, &tokens) in &granted {
-            if let Some(served) = self.served.get_mut(sharer) {
-                *served = served.saturating_add(tokens as u64);
-            }
+        for (&sharer, &tokens) in &granted {
+            self.serve(sharer, tokens);
         }
         let mut counts: BTreeMap<Sharer, usize> = BTreeMap::new();
         for demand in demands {
@@ -131,7 +189,11 @@ mod tests {
     const B: Sharer = Some(Tenant([2; 32]));
 
     fn demand(sharer: Sharer, pending: usize) -> Demand {
-        Demand { sharer, pending }
+        Demand {
+            sharer,
+            pending,
+            fresh: pending + 1,
+        }
     }
 
     #[test]
@@ -154,6 +216,37 @@ mod tests {
         shares.enter(B);
         let planned = shares.plan(&[demand(A, 3936), demand(B, 40)], 64);
         assert_eq!(planned, [24, 40]);
+    }
+
+    #[test]
+    fn the_step_that_ends_a_short_prompt_takes_few_tokens_of_a_long_one() {
+        let mut shares = Shares::default();
+        shares.enter(A);
+        // Of one sharer, and of another that was not served more.
+        let planned = shares.plan(&[demand(A, 4000), demand(A, 24)], 64);
+        assert_eq!(planned, [LEAST, 24]);
+        shares.enter(B);
+        let planned = shares.plan(&[demand(A, 4000), demand(B, 24), demand(A, 6)], 64);
+        assert_eq!(planned, [LEAST, 24, 6]);
+        // Those that come together are met alike, and nobody's turn is lost.
+        let planned = shares.plan(&[demand(A, 24), demand(A, 30)], 64);
+        assert_eq!(planned, [24, 30]);
+        let planned = shares.plan(&[demand(A, 4000), demand(A, 24), demand(A, 24)], 64);
+        assert_eq!(planned, [21, 21, 22]);
+    }
+
+    #[test]
+    fn short_prompts_have_no_more_than_their_share_for_long() {
+        let mut shares = Shares::default();
+        shares.enter(A);
+        shares.enter(B);
+        let mut sums = [0, 0];
+        for _ in 0..100 {
+            let planned = shares.plan(&[demand(A, 4000), demand(B, 24)], 64);
+            sums[0] += planned[0];
+            sums[1] += planned[1];
+        }
+        assert!(sums[0].abs_diff(sums[1]) <= 64, "{sums:?}");
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub struct Vocabulary {
     _model: Model,
 }
 
+// SAFETY: `pointer` leads into the model, which lives as long as `_model` does and which any thread may read.
+unsafe impl Send for Vocabulary {}
+// SAFETY: every call made through `pointer` takes it as `const`; what tokenizing works on is made anew in
+// each call.
+unsafe impl Sync for Vocabulary {}
+
 impl Vocabulary {
     pub(crate) fn of(model: &Model) -> Result<Self, EngineError> {
         let refused = |detail: &str| EngineError::Load {
@@ -128,6 +134,11 @@ impl Vocabulary {
     pub fn longest_piece(&self) -> usize {
         // A character that is in no piece may become the unknown token: four bytes at most.
         self.longest_piece.max(4)
+    }
+
+    /// Whether a text of `bytes` can have at most `tokens` tokens: decided before it costs a tokenization.
+    pub fn may_fit(&self, bytes: usize, tokens: usize) -> bool {
+        bytes / self.longest_piece() <= tokens
     }
 
     /// The tokens that are parsed out of text.

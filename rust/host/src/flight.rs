@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use strongroom_protocol::{Embedded, Event, FinishReason, Finished, Order, Publish, Ready};
+use strongroom_protocol::{
+    Embedded, Event, FinishReason, Finished, LONG_TEXT, Order, Publish, Ready,
+};
 
 use crate::{
     HostError, Update,
@@ -130,6 +132,11 @@ impl Flight {
                 Kind::Generate
             }
         }
+    }
+
+    /// Whether it is a text that the worker tokenizes beside the decoding.
+    pub(crate) const fn is_long_text(&self) -> bool {
+        matches!(self.expects, Expects::Ids { limit, .. } if limit > LONG_TEXT + SPARE_IDS)
     }
 
     /// What the worker says about it; handed on if the rules allow it.

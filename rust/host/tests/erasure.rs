@@ -15,7 +15,9 @@ use std::{
 };
 
 use strongroom_host::{Config, Model, Stream, TenantName, Update};
-use strongroom_protocol::{FinishReason, Generate, Isolation, Message, PrefixCache, Prompt, Role};
+use strongroom_protocol::{
+    FinishReason, Generate, Isolation, LONG_TEXT, Message, PrefixCache, Prompt, Role,
+};
 use strongroom_specimen::{Vocabulary, tiny};
 use support::{collect, image_of, prompt, until, within};
 
@@ -151,6 +153,18 @@ fn of_requests_that_were_refused_or_tokenized() {
         until("nothing is left", || traces(&model, &looks) == 0);
         model.tokenize(&SECRET.repeat(8)).unwrap();
         until("nothing is left", || traces(&model, &looks) == 0);
+
+        // Long ones, which another thread tokenizes: not even a word of them is left.
+        let mut words = looks;
+        words.extend(["zanzibar", "quokka"].map(|word| word.as_bytes().to_vec()));
+        let long = SECRET.repeat(300);
+        assert!(long.len() > LONG_TEXT);
+        let mut refused = order(false);
+        refused.prompt = Prompt::Text(long.as_str().into());
+        assert!(collect(&model.generate(refused).unwrap()).is_err());
+        until("nothing is left", || traces(&model, &words) == 0);
+        assert!(model.tokenize(&long).unwrap().len() > 2048);
+        until("nothing is left", || traces(&model, &words) == 0);
     });
 }
 
@@ -168,10 +182,13 @@ fn neighbours(model: &Model) -> Vec<Stream> {
 /// Asks once beside neighbours, hands over what to look for, and shows that the others went on.
 fn beside_neighbours(model: &Model, look: impl FnOnce(&[Vec<u8>])) {
     let looks = looks(model);
-    let others = neighbours(model);
     let mut order = order(false);
-    order.max_tokens = Some(4);
-    collect(&model.generate(order).unwrap()).unwrap();
+    order.max_tokens = Some(64);
+    // Its prompt is read before the others come, in large parts, of which more is left.
+    let stream = model.generate(order).unwrap();
+    while !matches!(stream.next(None).unwrap(), Some(Update::Piece { .. })) {}
+    let others = neighbours(model);
+    collect(&stream).unwrap();
     look(&looks);
     for other in others {
         other.cancel().unwrap();

@@ -35,6 +35,10 @@ pub const MAX_EVENT: usize = 8 << 20;
 /// Largest prompt or text to tokenize, in bytes of UTF-8, all messages together.
 pub const MAX_TEXT: usize = 1 << 20;
 
+/// Bytes of text over which a worker tokenizes beside the decoding, and not between two steps: up to there it
+/// takes a fraction of a millisecond where a vocabulary is of byte pairs, a few where it isn't.
+pub const LONG_TEXT: usize = 4 << 10;
+
 /// Texts of one `Embed`.
 pub const MAX_EMBED_TEXTS: usize = 256;
 

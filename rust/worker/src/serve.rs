@@ -1,31 +1,40 @@
 //! The loop: orders in, steps, events out.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
     time::Instant,
 };
 
-use strongroom_engine::{EngineError, Scheduler, Vocabulary, Work, backend};
-use strongroom_protocol::{Event, ExitCode, Order};
+use strongroom_engine::{
+    EngineError, Scheduler, Token, Tokenized, Tokenizer, Vocabulary, Work, backend,
+};
+use strongroom_protocol::{Event, ExitCode, LONG_TEXT, Order};
 
 use crate::{
-    socket::Events,
+    socket::{Arrival, Events},
     startup::{Engine, Service},
 };
 
 /// Serves until the host closes the socket.
 pub(crate) fn run(service: Service, events: &mut Events) -> ! {
-    let Service { mut engine, orders } = service;
+    let Service {
+        mut engine,
+        tokenizer,
+        arrivals,
+    } = service;
     let mut news = Vec::new();
     loop {
         if engine.is_idle() {
-            match next(&orders, engine.next_expiry()) {
-                Ok((arrived, order)) => engine.obey(order, arrived, &mut news),
+            match next(&arrivals, engine.next_expiry()) {
+                Ok(arrival) => engine.hear(arrival, &tokenizer, &mut news),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => backend::exit(ExitCode::Clean),
             }
         }
-        take_waiting(&mut engine, &orders, &mut news);
+        take_waiting(&mut engine, &arrivals, &tokenizer, &mut news);
         engine.step(&mut news);
         // All that one step brought is sent at once: the host is woken once for it.
         if !news.is_empty() {
@@ -35,21 +44,23 @@ pub(crate) fn run(service: Service, events: &mut Events) -> ! {
     }
 }
 
-/// Waits for an order, or until something that is kept expires.
-fn next(
-    orders: &Receiver<(Instant, Order)>,
-    until: Option<Instant>,
-) -> Result<(Instant, Order), RecvTimeoutError> {
+/// Waits for something to hear, or until `until`.
+fn next(arrivals: &Receiver<Arrival>, until: Option<Instant>) -> Result<Arrival, RecvTimeoutError> {
     match until {
-        Some(until) => orders.recv_timeout(until.saturating_duration_since(Instant::now())),
-        None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        Some(until) => arrivals.recv_timeout(until.saturating_duration_since(Instant::now())),
+        None => arrivals.recv().map_err(|_| RecvTimeoutError::Disconnected),
     }
 }
 
-fn take_waiting(engine: &mut Engine, orders: &Receiver<(Instant, Order)>, news: &mut Vec<Event>) {
+fn take_waiting(
+    engine: &mut Engine,
+    arrivals: &Receiver<Arrival>,
+    tokenizer: &Tokenizer,
+    news: &mut Vec<Event>,
+) {
     loop {
-        match orders.try_recv() {
-            Ok((arrived, order)) => engine.obey(order, arrived, news),
+        match arrivals.try_recv() {
+            Ok(arrival) => engine.hear(arrival, tokenizer, news),
             Err(TryRecvError::Empty) => return,
             Err(TryRecvError::Disconnected) => backend::exit(ExitCode::Clean),
         }
@@ -78,21 +89,47 @@ impl Engine {
         }
     }
 
-    fn vocabulary(&self) -> &Vocabulary {
+    fn vocabulary(&self) -> &Arc<Vocabulary> {
         match self {
             Self::Generate(scheduler) => scheduler.prompter().vocabulary(),
             Self::Embed(embedder) => embedder.vocabulary(),
         }
     }
 
-    fn obey(&mut self, order: Order, arrived: Instant, news: &mut Vec<Event>) {
+    fn hear(&mut self, arrival: Arrival, tokenizer: &Tokenizer, news: &mut Vec<Event>) {
+        match arrival {
+            Arrival::Order(arrived, order) => self.obey(order, arrived, tokenizer, news),
+            Arrival::Tokenized(Tokenized::Plain {
+                request,
+                tokens: ids,
+            }) => {
+                news.push(tokens(request, ids));
+            }
+            Arrival::Tokenized(Tokenized::Prompt { request, tokens }) => {
+                // An embedder hands over no prompts.
+                if let Self::Generate(scheduler) = self {
+                    scheduler.read(request, tokens);
+                }
+            }
+        }
+    }
+
+    fn obey(
+        &mut self,
+        order: Order,
+        arrived: Instant,
+        tokenizer: &Tokenizer,
+        news: &mut Vec<Event>,
+    ) {
         match (order, self) {
             (Order::Start(_), _) => backend::exit(ExitCode::Protocol),
             (Order::Tokenize { request, text }, engine) => {
-                news.push(match engine.vocabulary().tokenize(&text.0) {
-                    Ok(ids) => Event::Tokens { request, ids },
-                    Err(error) => refusal(request, &error),
-                });
+                let vocabulary = engine.vocabulary();
+                if text.0.len() > LONG_TEXT {
+                    tokenizer.read(request, text, Arc::clone(vocabulary));
+                } else {
+                    news.push(tokens(request, vocabulary.tokenize(&text.0)));
+                }
             }
             (Order::Cancel { request }, Self::Generate(scheduler)) => scheduler.cancel(request),
             (Order::Cancel { request }, Self::Embed(embedder)) => embedder.cancel(request),
@@ -134,6 +171,13 @@ fn admit(scheduler: &mut Scheduler, work: Work, arrived: Instant, news: &mut Vec
     }
     if let Err(error) = scheduler.admit(work, arrived) {
         news.push(refusal(request, &error));
+    }
+}
+
+fn tokens(request: u64, ids: Result<Vec<Token>, EngineError>) -> Event {
+    match ids {
+        Ok(ids) => Event::Tokens { request, ids },
+        Err(error) => refusal(request, &error),
     }
 }
 

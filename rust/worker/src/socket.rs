@@ -4,18 +4,27 @@ use std::{
     fs::File,
     io::{Read, Write},
     os::fd::FromRawFd,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::mpsc::{SyncSender, sync_channel},
     thread,
     time::Instant,
 };
 
-use strongroom_engine::backend;
+use strongroom_engine::{Tokenized, backend};
 use strongroom_protocol::{
     Decoder, Event, ExitCode, MAX_EVENT, MAX_ORDER, Order, descriptor, frame,
 };
 
-/// Orders that may wait between the reader and the loop; then the host waits.
-const WAITING: usize = 256;
+/// Arrivals that may wait for the loop; then the threads that send them wait, and with them the host.
+pub(crate) const WAITING: usize = 256;
+
+/// What the loop hears from the other threads.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// The host, and when.
+    Order(Instant, Order),
+    /// The tokenizer.
+    Tokenized(Tokenized),
+}
 
 /// The socket as a file: `read` and `write` are all that the sandbox allows on it.
 #[derive(Debug, Clone, Copy)]
@@ -60,24 +69,27 @@ impl Orders {
     ///
     /// # Errors
     /// What making a thread says.
-    pub(crate) fn read_in_background(mut self) -> std::io::Result<Receiver<(Instant, Order)>> {
-        let (orders, receiver) = sync_channel(WAITING);
+    pub(crate) fn read_in_background(
+        mut self,
+        arrivals: SyncSender<Arrival>,
+    ) -> std::io::Result<()> {
         let (started, start) = sync_channel(0);
         thread::Builder::new()
             .name("orders".to_owned())
             .stack_size(256 << 10)
             .spawn(move || {
                 let _ = started.send(());
-                self.forward(&orders);
+                self.forward(&arrivals);
             })?;
         let _ = start.recv();
-        Ok(receiver)
+        Ok(())
     }
 
-    fn forward(&mut self, orders: &SyncSender<(Instant, Order)>) -> ! {
+    fn forward(&mut self, arrivals: &SyncSender<Arrival>) -> ! {
         loop {
             let order = self.next();
-            if orders.send((Instant::now(), order)).is_err() {
+            let arrival = Arrival::Order(Instant::now(), order);
+            if arrivals.send(arrival).is_err() {
                 // Only if the loop is gone, which ends the process anyway.
                 backend::exit(ExitCode::Clean);
             }

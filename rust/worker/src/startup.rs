@@ -4,26 +4,27 @@ use std::{
     error::Error,
     os::fd::{FromRawFd, OwnedFd},
     rc::Rc,
-    sync::mpsc::Receiver,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
     time::{Duration, Instant},
 };
 
 use strongroom_engine::{
     Context, ContextOptions, Embedder, EmbeddingContext, EmbeddingOptions, EngineError, ImageFile,
-    Model, Prompter, Scheduler, SchedulerOptions, Threadpool, backend,
+    Model, Prompter, Scheduler, SchedulerOptions, Threadpool, Tokenizer, backend,
 };
 use strongroom_protocol::{
-    Event, Fault, FaultCode, Order, Ready, Report, Start, Task, VERSION, descriptor,
+    Event, ExitCode, Fault, FaultCode, Ready, Report, Start, Task, VERSION, descriptor,
 };
 use strongroom_sandbox as sandbox;
 
-use crate::socket::{Events, Orders};
+use crate::socket::{Arrival, Events, Orders, WAITING};
 
 /// What the serve loop works with.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) engine: Engine,
-    pub(crate) orders: Receiver<(Instant, Order)>,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) arrivals: Receiver<Arrival>,
 }
 
 /// What the worker is for.
@@ -56,23 +57,50 @@ pub(crate) fn run(start: &Start, orders: Orders, events: &mut Events) -> Result<
     let image = open_image()?;
     let fenced = entered.landlock().map_err(sandboxed)?;
     let threadpool = Threadpool::new(start.limits.threads).map_err(refused)?;
-    let orders = orders.read_in_background().map_err(sandboxed)?;
+    let (sender, arrivals) = sync_channel(WAITING);
+    orders
+        .read_in_background(sender.clone())
+        .map_err(sandboxed)?;
+    let tokenizer = tokenizer(sender)?;
     let alone = fenced.processes().map_err(sandboxed)?;
     let loading = alone.seccomp_load().map_err(sandboxed)?;
     events.send(&[Event::Locked(loading.report().clone())]);
     let locked = began.elapsed();
 
-    let (engine, mut ready) = load(start, image, threadpool)?;
+    let (engine, mut ready) = load(start, image, threadpool, &tokenizer)?;
     let serving = loading.seccomp_serve().map_err(sandboxed)?;
     ready.lock_micros = micros(locked);
     ready.load_micros = micros(began.elapsed().saturating_sub(locked));
     ready.report = serving.report().clone();
     events.send(&[Event::Ready(Box::new(ready))]);
-    Ok(Service { engine, orders })
+    Ok(Service {
+        engine,
+        tokenizer,
+        arrivals,
+    })
+}
+
+fn tokenizer(arrivals: SyncSender<Arrival>) -> Result<Tokenizer, Fault> {
+    Tokenizer::start(move |tokenized| {
+        if arrivals.send(Arrival::Tokenized(tokenized)).is_err() {
+            // Only if the loop is gone, which ends the process anyway.
+            backend::exit(ExitCode::Clean);
+        }
+    })
+    .map_err(|error| {
+        refused(EngineError::Context {
+            detail: format!("memory_limit has no room for the thread that tokenizes: {error}"),
+        })
+    })
 }
 
 /// Hands the image to llama.cpp: from here on hostile bytes are parsed.
-fn load(start: &Start, image: ImageFile, threadpool: Threadpool) -> Result<(Engine, Ready), Fault> {
+fn load(
+    start: &Start,
+    image: ImageFile,
+    threadpool: Threadpool,
+    tokenizer: &Tokenizer,
+) -> Result<(Engine, Ready), Fault> {
     let size = image.length();
     if size >= start.limits.address_space {
         return Err(refused(EngineError::Context {
@@ -101,7 +129,8 @@ fn load(start: &Start, image: ImageFile, threadpool: Threadpool) -> Result<(Engi
     };
     let engine = match start.task {
         Task::Generate => {
-            let scheduler = scheduler(start, &model, threadpool, limit).map_err(refused)?;
+            let scheduler = scheduler(start, &model, threadpool, tokenizer, limit);
+            let scheduler = scheduler.map_err(refused)?;
             ready.context_length = scheduler.context().length();
             ready.max_concurrent = scheduler.context().slots();
             ready.chat = scheduler.prompter().chat_refusal();
@@ -129,6 +158,7 @@ fn scheduler(
     start: &Start,
     model: &Model,
     threadpool: Rc<Threadpool>,
+    tokenizer: &Tokenizer,
     limit: usize,
 ) -> Result<Scheduler, EngineError> {
     let options = ContextOptions {
@@ -144,7 +174,8 @@ fn scheduler(
         prefix_cache: start.prefix_cache,
         erase: start.erase,
     };
-    Ok(Scheduler::new(context, prompter, options))
+    let tokenizer = Some(tokenizer.clone());
+    Ok(Scheduler::new(context, prompter, tokenizer, options))
 }
 
 fn open_image() -> Result<ImageFile, Fault> {

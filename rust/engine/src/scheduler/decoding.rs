@@ -71,6 +71,7 @@ impl Scheduler {
                     sharer: sequence.sharer(),
                     // The last one is read when it is to be answered.
                     pending: sequence.unread().len() - usize::from(sequence.wants_logits()),
+                    fresh: sequence.fresh(),
                 };
                 prompts.push((slot, sequence.priority(), sequence.number(), demand));
             }

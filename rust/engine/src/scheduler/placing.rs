@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,13 +11,14 @@ use strongroom_protocol::Event;
 use super::Scheduler;
 use crate::{
     EngineError, Sampler, Slot, Token,
-    queue::{Next, Paused, Waiting, Work},
+    queue::{Next, Paused, Reading, Waiting, Work},
     sequence::{Answering, Beginning, Sequence, refuse},
     shares::Sharer,
 };
 
-/// Bytes that paused sequences may take, whatever the prefixes may.
-const PAUSED_BYTES: u64 = 64 << 20;
+/// Of the tokens that the cache has room for, one in so many may be paused sequences', and those of one whole
+/// sequence always. The host accounts for that.
+const SHARE_OF_PAUSED: u32 = 4;
 
 impl Scheduler {
     /// How many sequences each sharer has.
@@ -32,6 +34,20 @@ impl Scheduler {
         (0..)
             .zip(&self.live)
             .find_map(|(slot, live)| live.is_none().then_some(slot))
+    }
+
+    /// Hands the tokenizer the next long prompt.
+    pub(super) fn read_next(&mut self) {
+        let Some(tokenizer) = &self.tokenizer else {
+            return;
+        };
+        if self.being_read.is_some() || self.queue.is_empty() {
+            return;
+        }
+        if let Some((request, prompt)) = self.queue.next_to_read(&self.live_by_sharer()) {
+            self.being_read = Some(request);
+            tokenizer.read_prompt(request, prompt, Arc::clone(&self.prompter));
+        }
     }
 
     /// Gives free slots to those whose turn it is; says whether the host has to hear of it.
@@ -71,9 +87,10 @@ impl Scheduler {
             .filter_map(|(slot, live)| Some((slot, live.as_ref()?)))
             .filter(|(_, live)| live.sharer() == *sharer && live.priority() <= priority)
             .max_by_key(|(_, live)| live.number())?;
-        let room = self.prefixes.capacity().max(PAUSED_BYTES);
-        let size = (self.queue.paused_bytes() + self.context.saved_size(slot)) as u64;
-        if size > room {
+        let (length, slots) = (self.context.length(), self.context.slots());
+        let room = length.max(length.saturating_mul(slots) / SHARE_OF_PAUSED);
+        let tokens = self.queue.paused_tokens() + self.context.used(slot) as usize;
+        if tokens > room as usize {
             return None;
         }
         let state = if self.context.used(slot) == 0 {
@@ -112,7 +129,10 @@ impl Scheduler {
     ) -> Result<(), EngineError> {
         let began = Instant::now();
         let work = &waiting.work;
-        let prompt = self.prompter.tokens(work.prompt())?;
+        let prompt = match waiting.reading {
+            Reading::Done(tokens) => tokens?,
+            _ => self.prompter.tokens(work.prompt())?,
+        };
         let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
         let room = self.context.length().saturating_sub(prompt_tokens);
         let size = self.prompter.vocabulary().size();

@@ -58,6 +58,19 @@ fn a_context_longer_than_the_trained_one_is_refused() {
 }
 
 #[test]
+fn the_shortest_context_holds_a_token_and_its_answer() {
+    for (vocabulary, one_token) in [(Vocabulary::Spm, "hello"), (Vocabulary::Bpe, "x")] {
+        let model = model(&tiny(vocabulary));
+        let least = 2 + u32::from(model.vocabulary().unwrap().adds_bos());
+        let error = context(&model, least - 1).unwrap_err();
+        assert_eq!(error.code(), "load.context");
+        assert!(error.to_string().contains("at least"), "{error}");
+        let (_, finished) = answer(&mut scheduler(&model, least, 1), request(1, one_token, 5));
+        assert_eq!(finished.completion_tokens, 1);
+    }
+}
+
+#[test]
 fn absurd_numbers_of_threads_are_refused() {
     for threads in [513, u32::MAX] {
         assert_eq!(Threadpool::new(threads).unwrap_err().code(), "load.context");

@@ -15,4 +15,5 @@ mod rig;
 mod splitting;
 mod stopping;
 mod text;
+mod tokenizing;
 mod tokens;

@@ -85,6 +85,7 @@ pub(crate) fn wide_scheduler(
     Scheduler::new(
         wide_context(model, length, sequences).unwrap(),
         prompter(model, length),
+        None,
         options,
     )
 }

@@ -44,6 +44,7 @@ fn main() {
         active: None,
         queue: VecDeque::new(),
         batch: Vec::new(),
+        long: None,
     };
     worker.load(&start);
     while let Ok(Some(order)) = orders.next() {
@@ -57,6 +58,8 @@ struct Fake {
     queue: VecDeque<Generate>,
     /// Requests that are to be decoded together, and the tokens that each holds back for a piece.
     batch: Vec<(u64, u32)>,
+    /// A long text that is being tokenized until a prompt says "read-on".
+    long: Option<Event>,
 }
 
 impl Fake {
@@ -198,7 +201,14 @@ impl Fake {
             "as-text" => self.send(&piece(request, "x", 1)),
             _ => {}
         }
-        self.send(&Event::Tokens { request, ids });
+        let tokens = Event::Tokens { request, ids };
+        if text.starts_with("slow") {
+            if self.long.replace(tokens).is_some() {
+                exit(70);
+            }
+            return;
+        }
+        self.send(&tokens);
     }
 
     fn generate(&mut self, order: &Generate) {
@@ -267,6 +277,11 @@ impl Fake {
                 let asked = format!("{} {}", order.timeout_ms, order.max_tokens.unwrap_or(0));
                 self.send(&piece(request, &asked, 1));
                 said = 1;
+            }
+            "read-on" => {
+                if let Some(tokens) = self.long.take() {
+                    self.send(&tokens);
+                }
             }
             "hold" => {
                 self.active = Some(request);
