@@ -67,6 +67,9 @@ class MemoryUse:
     """The buffers that a step is computed in: an estimate."""
     prefixes: int
     """What may be kept of tenants' ended requests, and of what is published."""
+    paused: int
+    """What sequences may take that gave up their places for another tenant's: a quarter of the cache, as much
+    as one has there at least, and nothing where one is decoded at a time."""
     process: int
     """The process itself, its vocabulary and heap: an estimate. Of an architecture that isn't checked in
     depth all that the memory limit lets it take beside the weights."""
@@ -74,7 +77,7 @@ class MemoryUse:
     @property
     def worker(self) -> int:
         """All but the weights: what ends with the worker."""
-        return self.cache + self.compute + self.prefixes + self.process
+        return self.cache + self.compute + self.prefixes + self.paused + self.process
 
     @property
     def total(self) -> int:

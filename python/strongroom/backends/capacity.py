@@ -26,6 +26,10 @@ NUMBER = 4
 MOST_AUTOMATIC = 16
 """Sequences at once, where `max_concurrent` doesn't say: more gain little on a processor."""
 
+SHARE_OF_PAUSED = 4
+"""Sequences that gave up their places may take one part of so many of what all may have in the cache, and one
+as much as it has there: the engine's rule."""
+
 SHARE_OF_PREFIXES = 8
 """What is kept of requests gets one part of so many, of the address space beside weights and cache."""
 
@@ -102,7 +106,7 @@ def capacity_of(
             step,
             quota,
             tenants,
-            MemoryUse(weights=size, cache=0, compute=0, prefixes=0, process=rest),
+            MemoryUse(weights=size, cache=0, compute=0, prefixes=0, paused=0, process=rest),
         )
 
     each = footprint.cache(length, step)
@@ -129,6 +133,7 @@ def capacity_of(
             cache=most * each,
             compute=footprint.compute(length, step, most),
             prefixes=quota * (tenants + 1),
+            paused=max(each, most * each // SHARE_OF_PAUSED) if most > 1 else 0,
             process=footprint.process(),
         ),
     )
@@ -148,13 +153,19 @@ def embedding_capacity_of(
     if (footprint := header.footprint) is None:
         rest = max(0, address_space - size)
         return Capacity(
-            length, 1, step, 0, 0, MemoryUse(weights=size, cache=0, compute=0, prefixes=0, process=rest)
+            length,
+            1,
+            step,
+            0,
+            0,
+            MemoryUse(weights=size, cache=0, compute=0, prefixes=0, paused=0, process=rest),
         )
     memory = MemoryUse(
         weights=size,
         cache=footprint.cache(step, step),
         compute=footprint.compute(step, step, step) + step * header.embedding_length * NUMBER,
         prefixes=0,
+        paused=0,
         process=footprint.process(),
     )
     if memory.weights + memory.cache + memory.compute > address_space:

@@ -3,12 +3,11 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from strongroom.backends.backend import Backend
 from strongroom.router.bells import Bells
 from strongroom.router.embedding import Embedding
 from strongroom.router.publishing import prefix_of, published
 from strongroom.router.registry import Registry
-from strongroom.router.request import Held
+from strongroom.router.request import Held, Ready
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["async_embed", "async_publish"]
 
 
-async def backend_of(held: Held, within: str | float | None) -> Backend:
+async def ready(held: Held, within: str | float | None) -> Ready:
     """Return what serves the model; a thread waits for one that rests."""
     if held.lease.backend is not None:
-        return held.lease.backend
-    return await asyncio.to_thread(held.ready, held.lease.wake(), within)
+        return held.ready(within)
+    return await asyncio.to_thread(held.started, held.lease.wake(), within)
 
 
 async def async_embed(
@@ -29,7 +28,7 @@ async def async_embed(
 ) -> "NDArray[np.float32]":
     """Compute the vectors; cancelled, it stops what is under way."""
     with Held(registry, model) as held:
-        embedding.begin(await backend_of(held, within))
+        embedding.begin(*await ready(held, within))
         try:
             while (generation := embedding.oldest()) is not None:
                 listening = bells.listening()
@@ -46,8 +45,8 @@ async def async_publish(
     """Publish a prefix, and keep it for when the model is started again; return its tokens."""
     prefix = prefix_of(prompt)
     with Held(registry, model) as held:
-        backend = await backend_of(held, within)
-        generation, listening = backend.publish(prefix, within), bells.listening()
+        backend, left = await ready(held, within)
+        generation, listening = backend.publish(prefix, left), bells.listening()
         try:
             while (tokens := published(await listening.next(generation))) is None:
                 pass

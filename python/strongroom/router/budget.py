@@ -56,6 +56,8 @@ class Budget:
             ]
         if memory.prefixes:
             parts.append(f"{mib(memory.prefixes)} for what is kept of requests")
+        if memory.paused:
+            parts.append(f"{mib(memory.paused)} for requests that make way for others")
         left = max(0, self._left(claim, list(others.values())) + claim.resident)
         where = (
             f"{mib(left)} are free on this machine, a reserve left aside"

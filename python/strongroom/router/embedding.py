@@ -60,10 +60,11 @@ class Embedding:
         self._next = next(self._left, None)
         self._asked: deque[tuple[slice, Generation]] = deque()
         self._backend: Backend | None = None
+        self._first_timeout: str | float | None = None
         self._rows: NDArray[np.float32] | None = None
 
-    def begin(self, backend: Backend) -> None:
-        """Ask `backend` from now on.
+    def begin(self, backend: Backend, left: str | float | None) -> None:
+        """Ask `backend` from now on. The first request's time began with the call: this is `left` of it.
 
         Raises RequestError where its model was loaded for answers.
         """
@@ -77,7 +78,7 @@ class Embedding:
                 "the model was loaded to generate",
                 "load the model with embeddings=True to embed, and without it to generate",
             )
-        self._backend = backend
+        self._backend, self._first_timeout = backend, left
         self._rows = np.empty((len(self._texts), info.dimensions), np.float32)
 
     @property
@@ -90,7 +91,7 @@ class Embedding:
         """Ask as far ahead as there is place; return what was asked first, or None where all is there."""
         while self._next is not None and len(self._asked) < AHEAD:
             try:
-                generation = self._ask(self._texts[self._next])
+                generation = self._ask(self._next)
             except StrongroomError as error:
                 # A place of this call's own is free when the first of its requests ends.
                 if error.code not in BUSY or not self._asked:
@@ -100,11 +101,15 @@ class Embedding:
             self._next = next(self._left, None)
         return self._asked[0][1] if self._asked else None
 
-    def _ask(self, texts: Sequence[str]) -> Generation:
+    def _ask(self, place: slice) -> Generation:
         """Ask for the vectors of one request's texts."""
         assert self._backend is not None  # noqa: S101 - `begin` took it
         return self._backend.embed(
-            texts, self._timeout, normalize=self._normalize, tenant=self._tenant, priority=self._priority
+            self._texts[place],
+            self._timeout if place.start else self._first_timeout,
+            normalize=self._normalize,
+            tenant=self._tenant,
+            priority=self._priority,
         )
 
     def take(self, event: Event) -> bool:
@@ -158,7 +163,7 @@ def embed(
 ) -> "NDArray[np.float32]":
     """Compute the vectors in this thread."""
     with Held(registry, model) as held:
-        embedding.begin(held.backend(timeout))
+        embedding.begin(*held.ready(timeout))
         try:
             while (generation := embedding.oldest()) is not None:
                 while not embedding.take(generation.next()):

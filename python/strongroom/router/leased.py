@@ -75,6 +75,7 @@ class Waking:
         self._generation: Leased | None = None
         self._error: BaseException | None = None
         self._bell: tuple[Bell, int] | None = None
+        self._alarm: threading.Timer | None = None
         lease.wake().add_done_callback(self._started)
 
     def _started(self, future: Future[Backend]) -> None:
@@ -86,27 +87,32 @@ class Waking:
             with self._lock:
                 self._error = own(error)
                 self._begun.set()
+                self._silence()
                 self._tell()
         else:
             with self._lock:
                 self._generation = generation
                 cancelled = self._cancelled
                 self._begun.set()
+                self._silence()
                 self._tell()
             if cancelled:
                 generation.cancel()
 
     def next(self) -> Event:
         """Wait for what comes next."""
-        left = self._timeout - (time.monotonic() - self._called)
-        if not self._begun.is_set() and not self._begun.wait(max(0.0, left)):
+        if not self._begun.is_set() and not self._begun.wait(self._left()):
             raise late()
         return self._whole().next()
+
+    def _left(self) -> float:
+        """Return the seconds in which it has to begin."""
+        return max(0.0, self._timeout - (time.monotonic() - self._called))
 
     def poll(self) -> Event | None:
         """Return what `next()` would, or None where it would wait."""
         if not self._begun.is_set():
-            if time.monotonic() - self._called > self._timeout:
+            if not self._left():
                 raise late()
             return None
         return self._whole().poll()
@@ -119,10 +125,24 @@ class Waking:
         return self._generation
 
     def watch(self, bell: Bell, key: int) -> None:
-        """Have `bell` told, under `key`, of what comes after `poll()` returned None, or is there now."""
+        """Have `bell` told, under `key`, of what comes after `poll()` returned None, or is there now.
+
+        It is told when the time is over, too, however long the start takes.
+        """
         with self._lock:
             self._bell = (bell, key)
             self._tell()
+            if not self._begun.is_set():
+                self._silence()
+                self._alarm = threading.Timer(self._left(), bell.ring, (key,))
+                self._alarm.daemon = True
+                self._alarm.start()
+
+    def _silence(self) -> None:
+        """Forget the alarm; whoever calls it holds the lock."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def _tell(self) -> None:
         """Pass the bell on to what was begun, or ring it for what wasn't; whoever calls it holds the lock."""

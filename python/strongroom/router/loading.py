@@ -280,7 +280,7 @@ class Recipe:
 
 def weights_of(size: int) -> MemoryUse:
     """Return what is known of a model's memory before it is read: its weights."""
-    return MemoryUse(weights=size, cache=0, compute=0, prefixes=0, process=0)
+    return MemoryUse(weights=size, cache=0, compute=0, prefixes=0, paused=0, process=0)
 
 
 def size_of(path: str) -> int:

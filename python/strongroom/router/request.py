@@ -1,5 +1,6 @@
 """From the arguments of a call to a generation."""
 
+import time
 from concurrent.futures import Future
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -99,6 +100,14 @@ def begun(
     return Begun(Waking(lease, ask, seconds), lease.name, sampling.seed)
 
 
+class Ready(NamedTuple):
+    """What serves a model that is held."""
+
+    backend: Backend
+    left: str | float | None
+    """What is left of the timeout of the call, for what is asked first."""
+
+
 class Held:
     """A model that is held until its `with` block ends, for requests that are put to what serves it."""
 
@@ -108,16 +117,19 @@ class Held:
         Raises RouterError.
         """
         self._longest = registry.timeout
+        self._called = time.monotonic()
         self.lease = registry.lease(model)
 
-    def backend(self, timeout: str | float | None) -> Backend:
-        """Return what serves it; one that rests is started first.
+    def ready(self, timeout: str | float | None) -> Ready:
+        """Return what serves it; one that rests is started first, for which `timeout` is waited at most.
 
         Raises OptionError, RequestError, and why it can't be started.
         """
-        return self.ready(self.lease.wake(), timeout)
+        if self.lease.backend is not None:
+            return Ready(self.lease.backend, timeout)
+        return self.started(self.lease.wake(), timeout)
 
-    def ready(self, starting: Future[Backend], timeout: str | float | None) -> Backend:
+    def started(self, starting: Future[Backend], timeout: str | float | None) -> Ready:
         """Wait for what `lease.wake` began, for `timeout` at most.
 
         Raises OptionError, RequestError, and why it can't be started.
@@ -125,11 +137,16 @@ class Held:
         limit = self._longest if timeout is None else timeout
         seconds = seconds_of("timeout", limit, OptionError, "option.out_of_range")
         try:
-            return starting.result(min(seconds, self._longest))
+            backend = starting.result(min(seconds, self._longest))
         except TimeoutError:
             raise late() from None
         except StrongroomError as error:
             raise own(error) from None
+        # More than the settings allow is for the backend to refuse.
+        left = seconds if seconds > self._longest else seconds - (time.monotonic() - self._called)
+        if left < MIN_SECONDS:
+            raise late()
+        return Ready(backend, left)
 
     def __enter__(self) -> Self:
         """Release it in the end."""
@@ -146,7 +163,8 @@ def publish(registry: Registry, prompt: object, model: str | None, timeout: str 
     """Publish a prefix, and keep it for when the model is started again; return its tokens."""
     prefix = prefix_of(prompt)
     with Held(registry, model) as held:
-        generation = held.backend(timeout).publish(prefix, timeout)
+        ready = held.ready(timeout)
+        generation = ready.backend.publish(prefix, ready.left)
         while (tokens := published(generation.next())) is None:
             pass
         held.lease.published(prefix)
@@ -164,11 +182,7 @@ def release(registry: Registry, model: str) -> None:
 
 
 def tokenize(registry: Registry, text: object, model: str | None) -> list[int]:
-    """Return the ids of a text, once its model is there."""
+    """Return the ids of a text; a model that rests is waited for as long as a request may take."""
     checked = plain_text(text)
-    lease = registry.lease(model)
-    try:
-        backend = lease.backend if lease.backend is not None else lease.wake().result()
-        return backend.tokenize(checked)
-    finally:
-        lease.release()
+    with Held(registry, model) as held:
+        return held.ready(None).backend.tokenize(checked)

@@ -1,0 +1,150 @@
+"""A model that rests is started for whoever asks, and the time that this takes is the request's."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from strongroom import AsyncRouter, Limits, RequestError, Router, Sandboxing, Security, Settings
+from strongroom.backends.local import Local
+from tests.conftest import Model
+
+
+def settings(timeout: str = "60s", **limits: Any) -> Settings:
+    return Settings(
+        security=Security(sandboxing=Sandboxing(cpu_limit=1, memory_limit="1GB", timeout=timeout)),
+        limits=Limits(context_length=256, max_concurrent=1, prefix_cache="1MiB", prefix_tenants=1, **limits),
+    )
+
+
+def room_for_one(tiny: Model, **options: Any) -> int:
+    """Return the bytes in which one of two models has place."""
+    with Router(settings()) as router:
+        memory = router.load("tiny", tiny.path, checksum=tiny.checksum, **options).memory
+    return memory.total + memory.weights // 2
+
+
+@pytest.fixture(scope="module")
+def room(tiny: Model) -> int:
+    return room_for_one(tiny)
+
+
+class Start:
+    """The start of a model's worker, which waits for the test's word."""
+
+    def __init__(self, router: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.goes_on = threading.Event()
+        self.began = threading.Event()
+        recipe = router._registry._entries[name].recipe
+        original = recipe.start
+
+        def start(make_room: Any) -> Any:
+            self.began.set()
+            assert self.goes_on.wait(30)
+            return original(make_room)
+
+        monkeypatch.setattr(recipe, "start", start)
+
+
+def load_two(router: Router, tiny: Model, **first: Any) -> None:
+    router.load("first", tiny.path, checksum=tiny.checksum, **first)
+    router.load("second", tiny.path, checksum=tiny.checksum, **first)
+    assert [info.state for info in router.models()] == ["resting", "ready"]
+
+
+@pytest.fixture
+def resting(tiny: Model, room: int) -> Iterator[Router]:
+    """A Router whose first model rests."""
+    with Router(settings(total_memory=room)) as router:
+        load_two(router, tiny)
+        yield router
+
+
+@pytest.mark.asyncio
+async def test_an_event_loop_hears_when_time_is_over_and_not_when_the_start_is(
+    tiny: Model, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncRouter(settings(total_memory=room)) as router:
+        for name in ("first", "second"):
+            await router.load(name, tiny.path, checksum=tiny.checksum)
+        start = Start(router, "first", monkeypatch)
+        try:
+            async with asyncio.timeout(20):
+                with pytest.raises(RequestError) as caught:
+                    await router.complete("x", model="first", timeout="50ms")
+            assert caught.value.code == "request.deadline"
+            assert start.began.is_set()
+        finally:
+            start.goes_on.set()
+        assert (await router.complete("x", model="first", max_tokens=1)).completion_tokens == 1
+
+
+def test_tokenizing_waits_no_longer_than_a_request_may(
+    tiny: Model, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Router(settings(timeout="1s", total_memory=room)) as router:
+        load_two(router, tiny)
+        start = Start(router, "first", monkeypatch)
+        try:
+            with pytest.raises(RequestError) as caught:
+                router.tokenize("x", model="first")
+            assert caught.value.code == "request.deadline"
+        finally:
+            start.goes_on.set()
+        assert router.tokenize("x", model="first")
+
+
+def hear_timeouts(monkeypatch: pytest.MonkeyPatch, method: str) -> list[Any]:
+    """Note the timeouts that a backend's method is given."""
+    heard: list[Any] = []
+    original = getattr(Local, method)
+
+    def listening(self: Local, asked: Any, timeout: Any, **options: Any) -> Any:
+        heard.append(timeout)
+        return original(self, asked, timeout, **options)
+
+    monkeypatch.setattr(Local, method, listening)
+    return heard
+
+
+def test_what_is_published_has_what_the_start_left_of_its_time(
+    resting: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = hear_timeouts(monkeypatch, "publish")
+    assert resting.publish("hello world, the sky is blue because of it", model="first", timeout="20s") > 0
+    assert resting.publish("hello world, the sky is blue because of it", model="first", timeout="20s") > 0
+    waited, whole = heard
+    assert 0 < waited < 20
+    assert whole == "20s"
+
+
+def test_the_first_texts_have_what_the_start_left_of_their_time(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Router(settings(total_memory=room_for_one(tiny, embeddings="mean"))) as router:
+        load_two(router, tiny, embeddings="mean")
+        heard = hear_timeouts(monkeypatch, "embed")
+        assert router.embed(["hello"] * 2, model="first", timeout="20s").shape[0] == 2
+        assert router.embed(["hello"] * 2, model="first", timeout="20s").shape[0] == 2
+        waited, whole = heard
+        assert 0 < waited < 20
+        assert whole == "20s"
+
+
+@pytest.mark.parametrize(("method", "options"), [("publish", {}), ("embed", {"embeddings": "mean"})])
+def test_a_start_that_takes_all_of_the_time_is_late(
+    method: str, options: dict[str, Any], tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Router(settings(total_memory=room_for_one(tiny, **options))) as router:
+        load_two(router, tiny, **options)
+        heard = hear_timeouts(monkeypatch, method)
+        start = Start(router, "first", monkeypatch)
+        try:
+            with pytest.raises(RequestError) as caught:
+                getattr(router, method)("hello", model="first", timeout="50ms")
+            assert caught.value.code == "request.deadline"
+        finally:
+            start.goes_on.set()
+        assert heard == []
