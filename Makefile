@@ -103,6 +103,9 @@ lint-python: $(venv)/.built
 	mypy python/strongroom tests benches demo
 	cd $(venv) && mypy --strict -c 'import strongroom' && python -m mypy.stubtest strongroom._core
 
+# Those with an example in their documentation: rustdoc takes a second for each crate, whether there is one or not.
+documented_crates = $(addprefix -p strongroom-,$(shell grep -rlE --include='*.rs' '^ *//[/!] ```' rust/*/src | cut -d/ -f2 | sort -u))
+
 # Many tests wait, for a child or a deadline: Rust's and Python's run side by side, so that no core does.
 # What cargo compiles is not held to the two jobs of `make test`.
 .PHONY: test-rust
@@ -111,7 +114,7 @@ test-rust: $(venv)/.built
 	unset MAKEFLAGS MFLAGS; export STRONGROOM_NIST_GCM="$$($(venv)/bin/python -c 'import cryptography_vectors as v; print(v.__path__[0])')/ciphers/AES/GCM"; \
 	export STRONGROOM_WORKER=skip STRONGROOM_TEST_MODEL="$$($(venv)/bin/python demo/fetch_model.py $(models))"; \
 	cargo nextest run $(host_flags) && \
-	cargo test $(host_flags) --doc --quiet && \
+	cargo test $(host_flags) --doc --quiet $(documented_crates) && \
 	cargo nextest run $(worker_config) --locked --cargo-profile worker $(worker_crates)
 
 .PHONY: test-python
@@ -171,22 +174,22 @@ $(peers)/.installed: benches/peers/requirements.txt | $(venv)/.installed
 	@touch $@
 
 .PHONY: bench-peers
-bench-peers: $(venv)/.built $(peers)/.installed ## Measure many requests at once against bare llama.cpp, xllamacpp and llama-cpp-python, STREAMS=1,8 ROUNDS=7 MODELS=smollm2,gemma3 CASES=short-distinct; writes benches/out/peers.json
+bench-peers: $(venv)/.built $(peers)/.installed ## Measure many requests at once against bare llama.cpp, xllamacpp and llama-cpp-python, STREAMS=1,8 ROUNDS=7 MODELS=smollm2,gemma3 CASES=short-distinct; writes benches/out/peers.json and .png, and with PUBLISH=1 the README's table
 	cargo build $(worker_config) $(worker_flags) -p strongroom-engine --example batch_loop
 	$(venv)/bin/python -m benches.peers $(models) --peers $(peers)/bin/python \
-	    $(foreach option,STREAMS ROUNDS TOKENS THREADS MODELS CASES,$(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) $($(option))))
+	    $(foreach option,STREAMS ROUNDS TOKENS THREADS MODELS CASES INSTRUCTION_SET,$(if $($(option)),--$(shell echo $(option) | tr A-Z_ a-z-) $($(option)))) $(if $(PUBLISH),--readme README.md)
 
 .PHONY: bench-embeddings
-bench-embeddings: $(venv)/.built $(peers)/.installed ## Measure vectors of a thousand short texts against xllamacpp and llama-cpp-python; writes benches/out/embeddings.json
-	$(venv)/bin/python -m benches.embeddings "$$($(venv)/bin/python demo/fetch_model.py $(models))" --peers $(peers)/bin/python
+bench-embeddings: $(venv)/.built $(peers)/.installed ## Measure vectors of a thousand short texts against xllamacpp and llama-cpp-python; writes benches/out/embeddings.json, and with PUBLISH=1 the README's table
+	$(venv)/bin/python -m benches.embeddings "$$($(venv)/bin/python demo/fetch_model.py $(models))" --peers $(peers)/bin/python $(if $(PUBLISH),--readme README.md)
 
 .PHONY: bench-latency
-bench-latency: $(venv)/.built ## Measure what a request waits for, and what its time tells other tenants; writes benches/out/latency.json
-	$(venv)/bin/python -m benches.latency "$$($(venv)/bin/python demo/fetch_model.py $(models))"
+bench-latency: $(venv)/.built ## Measure what a request waits for, and what its time tells other tenants; writes benches/out/latency.json, and with PUBLISH=1 the README's table
+	$(venv)/bin/python -m benches.latency "$$($(venv)/bin/python demo/fetch_model.py $(models))" $(if $(PUBLISH),--readme README.md)
 
 .PHONY: bench-protections
-bench-protections: $(venv)/.built ## Measure what each protection costs; writes benches/out/protections.json
-	$(venv)/bin/python -m benches.protections "$$($(venv)/bin/python demo/fetch_model.py $(models))"
+bench-protections: $(venv)/.built ## Measure what each protection costs; writes benches/out/protections.json, and with PUBLISH=1 the README's table
+	$(venv)/bin/python -m benches.protections "$$($(venv)/bin/python demo/fetch_model.py $(models))" $(if $(PUBLISH),--readme README.md)
 
 .PHONY: soak
 soak: $(venv)/.built ## Ask everything at once for SECONDS=600, with SEED and MODEL, and account for every request; writes benches/out/soak.json

@@ -17,8 +17,8 @@ from typing import Literal
 
 from rich.console import Console
 
-from benches.core import show, write
 from benches.pairs import Goal, Measurement, alternate
+from benches.report import console_of, judge, show, write
 from strongroom import SecureArena
 
 MOST = 2.0
@@ -106,13 +106,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--example", type=Path, default=EXAMPLE)
     arguments = parser.parse_args()
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=150)
+    console = console_of()
     measurements = measure(arguments.example, console)
     show(measurements, [("at a time", f"{TIMES} allocations")], console)
     write(measurements, OUT)
-    return int(any(m.verdict == "missed" for m in measurements))
+    return judge(measurements)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Prints a table and writes `benches/out/core.json`.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import resource
 import signal
@@ -18,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 import strongroom
 from benches.bare import Bare
 from benches.footprint import anonymous_bytes, image_pages
 from benches.loading import image_seconds, sequential_seconds
 from benches.pairs import Goal, Measurement, alternate, interval
+from benches.report import checksum_of, console_of, judge, progress_on, publish, show, write
 from strongroom import _core
 
 PROMPT = "The history of the lock begins with a bar of wood behind a door. Tell it as a story, slowly."
@@ -63,71 +61,9 @@ def stream(router: strongroom.Router) -> Answer:
     return Answer((counted - at_first) / (end - first), first - start, cpu, counted, pieces)
 
 
-def show(measurements: list[Measurement], asides: list[tuple[str, str]], console: Console) -> None:
-    """Print the table and what stands beside it."""
-    table = Table(title="Strongroom against what it stands on", title_justify="left")
-    for column in ("measure", "ratio", "95 % interval", "goal", "", "ours", "reference", "unit", "pairs"):
-        table.add_column(column, justify="left" if column in {"measure", "unit"} else "right")
-    for m in measurements:
-        table.add_row(
-            m.name,
-            f"{m.ratio:.3f}",
-            f"{m.low:.3f}-{m.high:.3f}",
-            str(m.goal or ""),
-            m.verdict,
-            f"{m.ours:.4g}",
-            f"{m.reference:.4g}",
-            m.unit,
-            str(m.rounds),
-        )
-    console.print(table)
-    for name, value in asides:
-        console.print(f"{name}: {value}")
-
-
-def publish(measurements: list[Measurement], readme: Path) -> None:
-    """Write the table into the README, between its marks."""
-    rows = ["| measure | ratio | 95 % interval | goal | ours | reference | pairs |", "|---" * 7 + "|"]
-    rows += [
-        f"| {m.name} | {m.ratio:.3f} | {m.low:.3f} to {m.high:.3f} | {m.goal or ''} "
-        f"| {m.ours:.3g} {m.unit} | {m.reference:.3g} {m.unit} | {m.rounds} |"
-        for m in measurements
-    ]
-    text = readme.read_text()
-    start, end = (text.index(mark) for mark in ("<!-- figures: make bench", "<!-- end of figures -->"))
-    start = text.index("\n", start) + 1
-    readme.write_text(text[:start] + "\n".join(rows) + "\n" + text[end:])
-
-
-def write(measurements: list[Measurement], out: Path = OUT) -> None:
-    """Write the figures for programs."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    rows = [
-        {
-            "name": m.name,
-            "ratio": m.ratio,
-            "goal": str(m.goal or ""),
-            "ours": m.ours,
-            "reference": m.reference,
-            "unit": m.unit,
-            "rounds": m.rounds,
-            "interval": [m.low, m.high],
-            "verdict": m.verdict,
-        }
-        for m in measurements
-    ]
-    out.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
-
-
 def measure(path: Path, console: Console) -> tuple[list[Measurement], list[tuple[str, str]]]:
     """Run every measure, the quick ones first."""
-    with path.open("rb") as file:
-        checksum = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-    def progress(text: str) -> None:
-        if console.is_terminal:
-            console.print(f"\r{text}\x1b[K", end="", highlight=False)
-
+    checksum, progress = checksum_of(path), progress_on(console)
     measurements = [
         alternate(
             "open to sealed, preflighted image",
@@ -261,15 +197,13 @@ def main() -> int:
     parser.add_argument("--readme", type=Path, help="write the table into this file, between its marks")
     arguments = parser.parse_args()
     model: Path = arguments.model
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=150)
+    console = console_of()
     measurements, asides = measure(model, console)
     show(measurements, asides, console)
-    write(measurements)
+    write(measurements, OUT)
     if arguments.readme:
-        publish(measurements, arguments.readme)
-    return int(any(m.verdict == "missed" for m in measurements))
+        publish(measurements, arguments.readme, "bench")
+    return judge(measurements)
 
 
 if __name__ == "__main__":

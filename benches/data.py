@@ -17,8 +17,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rich.console import Console
 
-from benches.core import show, write
 from benches.pairs import Measurement, alternate
+from benches.report import console_of, show, write
 from strongroom import DataCipher, DataKey, KeyFile
 
 SIZE = 256
@@ -75,9 +75,7 @@ def measure(folder: Path, console: Console) -> list[Measurement]:
 
 def main() -> int:
     """Measure, print, write."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=150)
+    console = console_of()
     with tempfile.TemporaryDirectory() as folder:
         measurements = measure(Path(folder), console)
     show(measurements, [], console)

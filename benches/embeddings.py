@@ -13,13 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from benches.core import show, write
 from benches.pairs import Goal, Measurement, interval
 from benches.peers.contender import Contender, ContenderError
 from benches.peers.goals import LLAMA_CPP_PYTHON, OURS, XLLAMACPP
 from benches.peers.workload import sentence
+from benches.report import console_of, progress_on, publish, show, write
 
 OUT = Path("benches/out/embeddings.json")
 WORDS = 12
@@ -123,15 +121,10 @@ def main() -> int:
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--readme", type=Path, help="write the table into this file, between its marks")
     arguments = parser.parse_args()
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=150)
-
-    def progress(text: str) -> None:
-        if console.is_terminal:
-            console.print(f"\r{text}\x1b[K", end="", highlight=False)
-
+    console = console_of()
+    progress = progress_on(console)
     embedders, failures = start(arguments.model, arguments.threads, arguments.peers)
     try:
         seconds, later = rounds_of(embedders, arguments.texts, arguments.rounds, progress)
@@ -146,6 +139,8 @@ def main() -> int:
     ]
     show(measurements, rates + [(name, f"failed: {why}") for name, why in failures], console)
     write(measurements, OUT)
+    if arguments.readme:
+        publish(measurements, arguments.readme, "bench-embeddings")
     return int(bool(failures) or any(m.verdict == "missed" for m in measurements))
 
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benches import pairs
-from benches.core import show, write
 from benches.pairs import Measurement, alternate
+from benches.report import console_of, progress_on, show, write
 from strongroom import Limits, Router, Settings, SettingsError
 from strongroom.backends.dispatch import worker_for
 from strongroom.backends.local import WORKERS
@@ -80,11 +80,7 @@ class Decoder:
 
 def measure(path: Path, streams: int, console: Console) -> tuple[Measurement, tuple[str, str]]:
     """Compare both workers of one model, reading for no streams; beside it what was seen on the wall."""
-
-    def progress(text: str) -> None:
-        if console.is_terminal:
-            console.print(f"\r{text}\x1b[K", end="", highlight=False)
-
+    progress = progress_on(console)
     name = f"{path.stem}, " + (f"decoding {streams} at once" if streams else "reading a prompt")
     wide, plain = Decoder("avx512", path), Decoder("avx2", path)
     with wide.router, plain.router:
@@ -115,9 +111,7 @@ def main() -> int:
     pairs.LEAST_PAIRS = arguments.pairs
     # Workers are spread over the cores that this process may use, which others leave unequally free.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=150)
+    console = console_of()
     rows = [measure(model, streams, console) for model in arguments.models for streams in arguments.streams]
     show([row for row, _ in rows], [aside for _, aside in rows], console)
     write([row for row, _ in rows], OUT)

@@ -7,7 +7,6 @@ what another one asked.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import random
 import statistics
@@ -18,11 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-
-from benches.core import show, write
 from benches.pairs import RESAMPLES, Goal, Measurement, alternate
 from benches.peers.workload import sentence
+from benches.report import checksum_of, console_of, judge, progress_on, publish, show, write
 from strongroom import Limits, Router, Sandboxing, Security, Settings
 
 MODEL = "bench"
@@ -173,17 +170,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--readme", type=Path, help="write the table into this file, between its marks")
     arguments = parser.parse_args()
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=170)
-    with arguments.model.open("rb") as file:
-        checksum = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-    def progress(text: str) -> None:
-        if console.is_terminal:
-            console.print(f"\r{text}\x1b[K", end="", highlight=False)
-
+    console = console_of(170)
+    checksum = checksum_of(arguments.model)
+    progress = progress_on(console)
     with router_for(arguments.threads) as router:
         router.load(MODEL, arguments.model, checksum=checksum)
         measurements = [
@@ -193,7 +184,9 @@ def main() -> int:
         ]
     show(measurements, [("threads", str(arguments.threads))], console)
     write(measurements, OUT)
-    return int(any(m.verdict == "missed" for m in measurements))
+    if arguments.readme:
+        publish(measurements, arguments.readme, "bench-latency")
+    return judge(measurements)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from pathlib import Path
 from rich.console import Console
 from tests.seal.reference import Key, decrypt, encrypt
 
-from benches.core import show, write
 from benches.pairs import Goal, Measurement, alternate
+from benches.report import console_of, judge, show, write
 
 SIZE = 256 << 20
 SMALL = 32 << 20
@@ -112,14 +112,12 @@ def main() -> int:
     parser.add_argument("--example", type=Path, default=EXAMPLE)
     parser.add_argument("--folder", type=Path, help="where the files are written (100 MiB)")
     arguments = parser.parse_args()
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=150)
+    console = console_of()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         measurements = measure(Path(folder), arguments.example, console)
     show(measurements, [("cores", str(len(os.sched_getaffinity(0))))], console)
     write(measurements, OUT)
-    return int(any(m.verdict == "missed" for m in measurements))
+    return judge(measurements)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benches.core import show, write
 from benches.pairs import Goal, Measurement, alternate
+from benches.report import console_of, judge, show, write
 
 MEBIBYTES = 1024
 EXAMPLE = Path("target/release/examples/load_sealed")
@@ -85,9 +85,7 @@ def main() -> int:
     parser.add_argument("--example", type=Path, default=EXAMPLE)
     parser.add_argument("--folder", type=Path, help="where the files are written (2 GiB)")
     arguments = parser.parse_args()
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=150)
+    console = console_of()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         loads = Loads.start(arguments.example, Path(folder))
         try:
@@ -96,7 +94,7 @@ def main() -> int:
             loads.close()
     show(measurements, [("cores", str(len(os.sched_getaffinity(0))))], console)
     write(measurements, OUT)
-    return int(any(m.verdict == "missed" for m in measurements))
+    return judge(measurements)
 
 
 if __name__ == "__main__":

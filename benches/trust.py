@@ -21,8 +21,8 @@ from rich.console import Console
 from tests.models.signing import Key, key, reference_verify
 
 import strongroom
-from benches.core import show, write
 from benches.pairs import Goal, Measurement, alternate
+from benches.report import console_of, judge, show, write
 
 FILES = 4
 SIZE = 256 << 20
@@ -134,14 +134,12 @@ def main() -> int:
     parser.add_argument("--example", type=Path, default=EXAMPLE)
     parser.add_argument("--folder", type=Path, help="where the files are written (1 GiB)")
     arguments = parser.parse_args()
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=150)
+    console = console_of()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         measurements = measure(Path(folder), arguments.example, console)
     show(measurements, [("cores", str(len(os.sched_getaffinity(0))))], console)
     write(measurements, OUT)
-    return int(any(m.verdict == "missed" for m in measurements))
+    return judge(measurements)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from benches.peers.contender import Contender, ContenderError
 from benches.peers.figures import Row, rows
 from benches.peers.goals import BARE, CONTENDERS, LLAMA_CPP_PYTHON, OURS, XLLAMACPP
 from benches.peers.models import MODELS
-from benches.peers.report import header, show, write
+from benches.peers.report import header, publish, show, write
 from benches.peers.rounds import Results, measure
 from benches.peers.workload import CASES
 
@@ -40,7 +40,7 @@ def commands(model: Path, streams: int, arguments: argparse.Namespace) -> dict[s
 
     options = {"threads": arguments.threads, "streams": streams, "context": CONTEXT}
     return {
-        OURS: contender(sys.executable, "strongroom"),
+        OURS: [*contender(sys.executable, "strongroom"), arguments.instruction_set],
         BARE: [str(LOOP), str(model), *(f"{name}={value}" for name, value in options.items())],
         XLLAMACPP: contender(arguments.peers, "xllamacpp"),
         LLAMA_CPP_PYTHON: contender(arguments.peers, "llama_cpp_python"),
@@ -91,7 +91,8 @@ def run(arguments: argparse.Namespace, console: Console) -> tuple[list[Row], dic
                         else Results()
                     )
                     results.failures |= failures
-                    found += rows(name, CASES[case], streams, results)
+                    faster = described.get(OURS, {}).get("system", "").startswith("avx512")
+                    found += rows(name, CASES[case], streams, results, faster_kernels=faster)
             finally:
                 for contender in contenders:
                     contender.close()
@@ -125,6 +126,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tokens", type=int, default=64, help="new tokens of each stream")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--instruction-set", default="auto", help="of Strongroom's worker: auto as installed, avx2 or avx512"
+    )
+    parser.add_argument("--readme", type=Path, help="write the table into this file, between its marks")
     parser.add_argument("--models", type=listed(list(MODELS)), default=["smollm2"])
     parser.add_argument("--cases", type=listed(list(CASES)), default=list(CASES))
     parser.add_argument("--contenders", type=listed(list(CONTENDERS)), default=list(CONTENDERS))
@@ -143,11 +148,14 @@ def main() -> int:
         "new tokens": arguments.tokens,
         "context of a stream": CONTEXT,
         "rounds": arguments.rounds,
+        "instruction set": arguments.instruction_set,
     }
     for line in header(described, settings):
         console.print(line, highlight=False)
     show(found, described, console)
     write(found, described, settings, OUT / "peers.json")
+    if arguments.readme:
+        publish(found, described, settings, arguments.readme)
     picture = OUT / "peers.png"
     subprocess.run([arguments.peers, "-m", "benches.peers.plot", OUT / "peers.json", picture], check=True)
     failed = any(row.failure for row in found)

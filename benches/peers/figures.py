@@ -129,7 +129,7 @@ class Row:
         }
 
 
-def rows(model: str, case: Case, streams: int, results: Results) -> list[Row]:
+def rows(model: str, case: Case, streams: int, results: Results, *, faster_kernels: bool) -> list[Row]:
     """Return a row for each contender."""
     ours = results.outcomes.get(OURS)
     found = []
@@ -140,7 +140,7 @@ def rows(model: str, case: Case, streams: int, results: Results) -> list[Row]:
             requests = Ratio.of(
                 [outcome.request_rate for outcome in ours],
                 [outcome.request_rate for outcome in theirs],
-                goal(name, streams),
+                goal(name, streams, model, faster_kernels=faster_kernels),
             )
             cpu = Ratio.of(
                 [outcome.cpu_per_token for outcome in ours],

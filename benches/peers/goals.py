@@ -17,8 +17,13 @@ BOUNDS = {
 }
 """Of new tokens per second of whole requests, by the number of streams."""
 
+WITH_FASTER_KERNELS = {"gemma3": {XLLAMACPP: {8: 1.25, 16: 1.3}}}
+"""The same where Strongroom's worker has instructions that the peers' wheels don't use, by the model."""
 
-def goal(contender: str, streams: int) -> Goal | None:
+
+def goal(contender: str, streams: int, model: str, *, faster_kernels: bool) -> Goal | None:
     """Return the bound of Strongroom's throughput over the contender's."""
     bound = BOUNDS.get(contender, {}).get(streams)
+    if faster_kernels:
+        bound = WITH_FASTER_KERNELS.get(model, {}).get(contender, {}).get(streams, bound)
     return None if bound is None else Goal(bound, at_least=True)

@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from benches.peers.figures import Figures, Row
+from benches.peers.goals import OURS
+from benches.report import replace_between
 
 COLUMNS = (
     "prompts",
@@ -151,6 +153,39 @@ def header(contenders: dict[str, Any], settings: dict[str, Any]) -> list[str]:
     lines += [f"{name}: {ready['version']}; {ready['system']}" for name, ready in contenders.items()]
     lines.append(", ".join(f"{name} {value}" for name, value in settings.items()))
     return lines
+
+
+def publish(rows: list[Row], contenders: dict[str, Any], settings: dict[str, Any], readme: Path) -> None:
+    """Write what was measured into the README, between the marks that name the models."""
+    models = list(dict.fromkeys(row.model for row in rows))
+    names = list(dict.fromkeys(row.contender for row in rows))
+    others = [name for name in names if name != OURS]
+    measured = {**machine(), **settings, "instructions": contenders[OURS]["system"].split(",")[0]}
+    versions = ", ".join(ready["version"] for ready in contenders.values())
+    lines = [
+        f"{', '.join(f'{name} {value}' for name, value in measured.items())}; {versions}.",
+        "",
+        f"| prompts | streams | {OURS} | {' | '.join(f'÷ {name}' for name in others)} | gap p99 ÷ p50 |",
+        "|---" * (len(others) + 4) + "|",
+    ]
+    for case, streams in dict.fromkeys((row.case, row.streams) for row in rows):
+        cells = {row.contender: row for row in rows if (row.case, row.streams) == (case, streams)}
+        ours = cells[OURS].figures
+        gaps = f"{ours.gap_99 / ours.gap_median:.2f}" if ours and ours.gap_median and ours.gap_99 else ""
+        ratios = [ratio_of(cells[name]) for name in others]
+        rate_cell = f"{ours.request_rate:.0f} tokens/s" if ours else "failed"
+        lines.append(f"| {case} | {streams} | {rate_cell} | {' | '.join(ratios)} | {gaps} |")
+    lines += ["", *(f"Beware: {doubt}." for doubt in doubts(rows))]
+    replace_between(readme, f"bench-peers MODELS={','.join(models)}", lines)
+
+
+def ratio_of(row: Row) -> str:
+    """Write what Strongroom is to a contender."""
+    requests = row.requests
+    if requests is None:
+        return "failed"
+    found = f"{requests.median:.2f} ({requests.low:.2f} to {requests.high:.2f})"
+    return f"{found}, goal {requests.goal}: {requests.verdict}" if requests.goal else found
 
 
 def write(rows: list[Row], contenders: dict[str, Any], settings: dict[str, Any], out: Path) -> None:

@@ -9,7 +9,7 @@ from benches.peers.contender import Contender, ContenderError
 from benches.peers.figures import rows
 from benches.peers.goals import BARE, LLAMA_CPP_PYTHON, OURS, XLLAMACPP
 from benches.peers.outcome import Outcome, percentile
-from benches.peers.report import doubts, unequal_sets
+from benches.peers.report import doubts, publish, unequal_sets
 from benches.peers.rounds import Results, measure
 from benches.peers.serving import Stream
 from benches.peers.workload import CASES
@@ -87,7 +87,7 @@ def test_a_contender_that_fails_is_reported_with_its_reason_and_has_no_figures(t
     finally:
         ours.close()
         bare.close()
-    found = {row.contender: row for row in rows("model", case, 2, results)}
+    found = {row.contender: row for row in rows("model", case, 2, results, faster_kernels=False)}
     assert found[OURS].rounds == 2
     assert found[BARE].figures is None
     assert "ended with -9" in str(found[BARE].failure)
@@ -109,7 +109,9 @@ def test_what_a_contender_said_last_is_its_reason(tmp_path: Path) -> None:
 def test_a_goal_is_judged_after_enough_rounds(rounds: int, verdict: str) -> None:
     fast, slow = outcome(seconds=2.0), outcome(seconds=4.0)
     results = Results({OURS: [fast] * rounds, XLLAMACPP: [slow] * rounds})
-    found = {row.contender: row for row in rows("model", CASES["short-distinct"], 8, results)}
+    found = {
+        row.contender: row for row in rows("model", CASES["short-distinct"], 8, results, faster_kernels=False)
+    }
     requests = found[XLLAMACPP].requests
     assert requests is not None
     assert (requests.median, requests.verdict) == (2.0, verdict)
@@ -119,7 +121,7 @@ def test_a_goal_is_judged_after_enough_rounds(rounds: int, verdict: str) -> None
 def test_unequal_conditions_are_told() -> None:
     busy = Outcome(1.0, outcome().streams, 1.0, None, 0.5)
     results = Results({OURS: [busy], BARE: [outcome(tokens=40)]}, idle_share=0.4)
-    told = "\n".join(doubts(rows("model", CASES["short-distinct"], 2, results)))
+    told = "\n".join(doubts(rows("model", CASES["short-distinct"], 2, results, faster_kernels=False)))
     assert "others used up to 50%" in told
     assert "out of their turn" in told
     assert "tokens differ" in told
@@ -131,5 +133,43 @@ def test_unequal_conditions_are_told() -> None:
 
 def test_rows_are_plain_data() -> None:
     results = Results({OURS: [outcome()], BARE: [outcome()]})
-    found = rows("model", CASES["short-distinct"], 1, results)
+    found = rows("model", CASES["short-distinct"], 1, results, faster_kernels=False)
     assert json.loads(json.dumps([row.plain() for row in found]))[1]["requests"]["goal"] == "≥ 0.97"
+
+
+def test_goals_are_higher_where_the_kernels_are_faster() -> None:
+    results = Results({OURS: [outcome()], XLLAMACPP: [outcome()]})
+    case = CASES["short-distinct"]
+    goals = {
+        (model, faster): str(row.requests.goal)
+        for model in ("smollm2", "gemma3")
+        for faster in (False, True)
+        for row in rows(model, case, 8, results, faster_kernels=faster)
+        if row.requests
+    }
+    assert goals == {
+        ("smollm2", False): "≥ 1.1",
+        ("smollm2", True): "≥ 1.1",
+        ("gemma3", False): "≥ 1.1",
+        ("gemma3", True): "≥ 1.25",
+    }
+
+
+def test_a_table_is_written_between_its_marks_and_nothing_else(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    marks = "<!-- figures: make bench-peers MODELS={} PUBLISH=1 -->\nold {}\n<!-- end of figures -->\n"
+    readme.write_text("before\n" + marks.format("other", "kept") + marks.format("model", "gone") + "after\n")
+    results = Results({OURS: [outcome()] * 6, XLLAMACPP: [outcome(seconds=8.0)] * 6})
+    found = [
+        row
+        for row in rows("model", CASES["short-distinct"], 8, results, faster_kernels=False)
+        if row.contender in (OURS, XLLAMACPP)
+    ]
+    described = {OURS: {"version": "strongroom 1", "system": "avx2, isolation: seccomp"}}
+    publish(found, described, {"rounds": 6}, readme)
+    text = readme.read_text()
+    assert text.startswith("before\n" + marks.format("other", "kept"))
+    assert text.endswith("<!-- end of figures -->\nafter\n")
+    assert "gone" not in text
+    assert "| short-distinct | 8 | 2 tokens/s | 2.00 (2.00 to 2.00), goal ≥ 1.1: met | 1.00 |" in text
+    assert "instructions avx2; strongroom 1." in text

@@ -1,4 +1,4 @@
-"""`python -m benches.peers.contenders.strongroom MODEL THREADS STREAMS CONTEXT`.
+"""`python -m benches.peers.contenders.strongroom MODEL THREADS STREAMS CONTEXT [INSTRUCTION_SET]`.
 
 The package as it is installed, with its defaults: in its sandbox, verified, the pieces of a stream no more
 often than `piece_interval`. Prompts that share a beginning are one tenant's; the others are nobody's.
@@ -11,17 +11,24 @@ import hashlib
 import resource
 import sys
 from pathlib import Path
+from typing import cast
 
 import strongroom
 from benches.peers.serving import Order, Served, Stream, serve
 from strongroom import AsyncRouter, Limits, Sandboxing, Security, Settings
+from strongroom.settings import InstructionSet
 
 MODEL = "bench"
 
 
-def limits(streams: int, context: int) -> Limits:
+def limits(streams: int, context: int, instruction_set: InstructionSet) -> Limits:
     """Return limits that let all streams decode at once."""
-    return Limits(context_length=context, concurrent_requests=max(16, streams), max_concurrent=streams)
+    return Limits(
+        context_length=context,
+        concurrent_requests=max(16, streams),
+        max_concurrent=streams,
+        instruction_set=instruction_set,
+    )
 
 
 async def read(router: AsyncRouter, order: Order, prompt: str) -> Stream:
@@ -56,12 +63,14 @@ def cpu_seconds() -> float:
 
 def main() -> None:
     """Load, and answer."""
-    path, threads, streams, context = Path(sys.argv[1]), *map(int, sys.argv[2:])
+    path, threads, streams, context = Path(sys.argv[1]), *map(int, sys.argv[2:5])
+    # What is none of them is refused by `Limits`.
+    instruction_set = cast("InstructionSet", sys.argv[5] if len(sys.argv) > 5 else "auto")
     with path.open("rb") as file:
         checksum = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     settings = Settings(
         security=Security(sandboxing=Sandboxing(cpu_limit=threads, memory_limit="16GB")),
-        limits=limits(streams, context),
+        limits=limits(streams, context, instruction_set),
     )
     with asyncio.Runner() as runner:
         router = AsyncRouter(settings)
@@ -74,7 +83,8 @@ def main() -> None:
 
         layers = ", ".join(layer.name for layer in info.sandbox)
         version = f"strongroom {strongroom.__version__}"
-        serve(answer, version=version, system=f"isolation: {layers}", threads=info.threads)
+        system = f"{info.instruction_set}, isolation: {layers}"
+        serve(answer, version=version, system=system, threads=info.threads)
         runner.run(router.close())
 
 
