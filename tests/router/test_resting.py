@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -81,6 +82,50 @@ async def test_an_event_loop_hears_when_time_is_over_and_not_when_the_start_is(
         assert (await router.complete("x", model="first", max_tokens=1)).completion_tokens == 1
 
 
+@pytest.mark.asyncio
+async def test_many_that_wait_for_a_start_take_no_threads(
+    tiny: Model, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncRouter(settings(total_memory=room)) as router:
+        for name in ("first", "second"):
+            await router.load(name, tiny.path, checksum=tiny.checksum)
+        start = Start(router, "first", monkeypatch)
+        try:
+            before = threading.active_count()
+            tasks = [
+                asyncio.create_task(router.complete("x", model="first", timeout="300ms")) for _ in range(100)
+            ]
+            assert await asyncio.to_thread(start.began.wait, 30)
+            assert threading.active_count() <= before + 2  # one waits here, and one starts the model
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {getattr(end, "code", end) for end in ends} == {"request.deadline"}
+        finally:
+            start.goes_on.set()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("method", ["publish", "embed"])
+async def test_time_is_over_though_every_thread_of_the_loop_is_taken(
+    method: str, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"embeddings": "mean"} if method == "embed" else {}
+    async with AsyncRouter(settings(total_memory=room_for_one(tiny, **options))) as router:
+        for name in ("first", "second"):
+            await router.load(name, tiny.path, checksum=tiny.checksum, **options)
+        start = Start(router, "first", monkeypatch)
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        taken = loop.run_in_executor(None, start.goes_on.wait)
+        try:
+            async with asyncio.timeout(20):
+                with pytest.raises(RequestError) as caught:
+                    await getattr(router, method)("hello", model="first", timeout="50ms")
+            assert caught.value.code == "request.deadline"
+        finally:
+            start.goes_on.set()
+            await taken
+
+
 def test_tokenizing_waits_no_longer_than_a_request_may(
     tiny: Model, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,14 +141,29 @@ def test_tokenizing_waits_no_longer_than_a_request_may(
         assert router.tokenize("x", model="first")
 
 
+def test_what_was_cancelled_meanwhile_is_not_asked(resting: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Start(resting, "first", monkeypatch)
+    heard = hear_timeouts(monkeypatch, "generate")
+    try:
+        with resting.stream("x", raw=True, model="first"):
+            assert start.began.wait(30)
+        cancelled = resting.stream("x", raw=True, model="first")
+        cancelled.cancel()
+    finally:
+        start.goes_on.set()
+    assert cancelled.read().finish_reason == "cancelled"
+    assert resting.complete("x", model="first", max_tokens=1).completion_tokens == 1
+    assert len(heard) == 1
+
+
 def hear_timeouts(monkeypatch: pytest.MonkeyPatch, method: str) -> list[Any]:
     """Note the timeouts that a backend's method is given."""
     heard: list[Any] = []
     original = getattr(Local, method)
 
-    def listening(self: Local, asked: Any, timeout: Any, **options: Any) -> Any:
-        heard.append(timeout)
-        return original(self, asked, timeout, **options)
+    def listening(self: Local, *asked: Any, **options: Any) -> Any:
+        heard.append(asked[-1])
+        return original(self, *asked, **options)
 
     monkeypatch.setattr(Local, method, listening)
     return heard

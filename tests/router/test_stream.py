@@ -88,6 +88,9 @@ class Slow:
     def watch(self, bell: Bell, key: int) -> None:
         raise AssertionError(bell, key)
 
+    def expires(self) -> float | None:
+        raise AssertionError
+
     def cancel(self) -> None:
         raise AssertionError
 

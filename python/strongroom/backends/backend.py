@@ -85,6 +85,9 @@ class Generation(Protocol):
     def watch(self, bell: Bell, key: int) -> None:
         """Have `bell` told, under `key`, of what comes after `poll()` returned None, or is there now."""
 
+    def expires(self) -> float | None:
+        """Return the seconds after which `poll()` raises, though no bell is told; None where one is."""
+
     def cancel(self) -> None:
         """Stop decoding at the next step."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from strongroom._core import Header
+from strongroom._core import Footprint, Header
 from strongroom.errors import LoadError, SettingsError
 from strongroom.quantities import mib
 from strongroom.results import MemoryUse
@@ -133,10 +133,21 @@ def capacity_of(
             cache=most * each,
             compute=footprint.compute(length, step, most),
             prefixes=quota * (tenants + 1),
-            paused=max(each, most * each // SHARE_OF_PAUSED) if most > 1 else 0,
+            paused=paused_of(footprint, length, most),
             process=footprint.process(),
         ),
     )
+
+
+def paused_of(footprint: Footprint, length: int, most: int) -> int:
+    """Return the bytes that sequences may take which make way for others: the engine counts their tokens.
+
+    Short ones are in every layer whole, also where a layer's window holds only a part of a long one.
+    """
+    if most == 1:
+        return 0
+    tokens = max(length, most * length // SHARE_OF_PAUSED)
+    return tokens * (footprint.token_bytes + footprint.window_token_bytes)
 
 
 def embedding_capacity_of(

@@ -122,6 +122,9 @@ class LocalGeneration:
         """Have `bell` told, under `key`, of what comes after `poll()` returned None, or is there now."""
         self._stream.watch(bell, key)
 
+    def expires(self) -> None:
+        """Return None: the bell is told of everything."""
+
     def cancel(self) -> None:
         """Stop decoding at the next step."""
         self._stream.cancel()

@@ -17,10 +17,15 @@ __all__ = ["async_embed", "async_publish"]
 
 
 async def ready(held: Held, within: str | float | None) -> Ready:
-    """Return what serves the model; a thread waits for one that rests."""
+    """Return what serves the model; one that rests is started first, while the loop goes on."""
     if held.lease.backend is not None:
         return held.ready(within)
-    return await asyncio.to_thread(held.started, held.lease.wake(), within)
+    starting = held.lease.wake()
+    # Not cancelled with this task: it is started for everyone who waits. Nobody need hear why it failed.
+    future = asyncio.wrap_future(starting)
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait([future], timeout=held.left(within))
+    return held.started(starting, within)
 
 
 async def async_embed(

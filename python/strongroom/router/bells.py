@@ -15,6 +15,8 @@ __all__ = ["Bells", "Listening", "Watch"]
 
 Loop = asyncio.AbstractEventLoop
 
+EARLY = 0.005
+
 
 class Watch:
     """The bell of one event loop, and the tasks in it that wait to be told of something.
@@ -41,6 +43,10 @@ class Watch:
         """Listen for a generation; return the key to wait by."""
         key = next(self._keys)
         generation.watch(self._bell, key)
+        loop = self._loop()
+        if (seconds := generation.expires()) is not None and loop is not None:
+            # A little later: a loop's timers may be early by its clock's resolution.
+            loop.call_later(seconds + EARLY, self._rouse, key)
         return key
 
     async def wait(self, key: int, loop: Loop) -> None:
@@ -70,6 +76,12 @@ class Watch:
         if loop is not None and not self._waiting:
             loop.remove_reader(self._bell.fileno())
 
+    def _rouse(self, key: int) -> None:
+        """Have whoever waits by a key look, if anybody does still."""
+        waiter = self._waiting.get(key)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
     def _dispatch(self) -> None:
         """Wake whoever has news."""
         try:
@@ -77,9 +89,7 @@ class Watch:
         except RouterError:  # a forked child that runs its parent's loop: they are told when they look
             keys = list(self._waiting)
         for key in keys:
-            waiter = self._waiting.get(key)
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+            self._rouse(key)
 
 
 class Listening:

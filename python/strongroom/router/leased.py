@@ -6,9 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from strongroom._core import Bell
-from strongroom.backends.backend import Backend, Began, Event, Generation
+from strongroom.backends.backend import Backend, Began, Event, Finished, Generation
 from strongroom.errors import RequestError, StrongroomError, from_core
-from strongroom.results import Piece
+from strongroom.results import Piece, Timings
 from strongroom.router.registry import Lease
 
 __all__ = ["Ask", "Leased", "Waking", "late", "own"]
@@ -55,9 +55,40 @@ class Leased:
         """Have `bell` told, under `key`, of what comes after `poll()` returned None, or is there now."""
         self._generation.watch(bell, key)
 
+    def expires(self) -> None:
+        """Return None: the bell is told of everything."""
+
     def cancel(self) -> None:
         """Stop decoding at the next step."""
         self._generation.cancel()
+
+
+class Cancelled:
+    """A generation that was cancelled before its model was asked."""
+
+    __slots__ = ("_waited",)
+
+    def __init__(self, waited: float) -> None:
+        """Have waited for so many seconds."""
+        self._waited = waited
+
+    def next(self) -> Event:
+        """Return the end."""
+        return Finished("cancelled", 0, Timings(self._waited, 0.0, 0.0))
+
+    def poll(self) -> Event:
+        """Return the end."""
+        return self.next()
+
+    def watch(self, bell: Bell, key: int) -> None:
+        """Tell `bell` of the end."""
+        bell.ring(key)
+
+    def expires(self) -> None:
+        """Return None: the bell was told."""
+
+    def cancel(self) -> None:
+        """Do nothing more."""
 
 
 class Waking:
@@ -75,26 +106,26 @@ class Waking:
         self._generation: Leased | None = None
         self._error: BaseException | None = None
         self._bell: tuple[Bell, int] | None = None
-        self._alarm: threading.Timer | None = None
         lease.wake().add_done_callback(self._started)
 
     def _started(self, future: Future[Backend]) -> None:
         """Ask the model, in the thread that started it."""
         try:
-            generation = Leased(self._lease, self._ask(future.result(), time.monotonic() - self._called))
+            waited = time.monotonic() - self._called
+            backend = future.result()
+            asked = Cancelled(waited) if self._cancelled else self._ask(backend, waited)
+            generation = Leased(self._lease, asked)
         except BaseException as error:  # noqa: BLE001 - it is raised to whoever reads
             self._lease.release()
             with self._lock:
                 self._error = own(error)
                 self._begun.set()
-                self._silence()
                 self._tell()
         else:
             with self._lock:
                 self._generation = generation
                 cancelled = self._cancelled
                 self._begun.set()
-                self._silence()
                 self._tell()
             if cancelled:
                 generation.cancel()
@@ -125,24 +156,14 @@ class Waking:
         return self._generation
 
     def watch(self, bell: Bell, key: int) -> None:
-        """Have `bell` told, under `key`, of what comes after `poll()` returned None, or is there now.
-
-        It is told when the time is over, too, however long the start takes.
-        """
+        """Have `bell` told, under `key`, of what comes after `poll()` returned None, or is there now."""
         with self._lock:
             self._bell = (bell, key)
             self._tell()
-            if not self._begun.is_set():
-                self._silence()
-                self._alarm = threading.Timer(self._left(), bell.ring, (key,))
-                self._alarm.daemon = True
-                self._alarm.start()
 
-    def _silence(self) -> None:
-        """Forget the alarm; whoever calls it holds the lock."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+    def expires(self) -> float | None:
+        """Return the seconds after which `poll()` raises, though no bell is told; None where one is."""
+        return None if self._begun.is_set() else self._left()
 
     def _tell(self) -> None:
         """Pass the bell on to what was begun, or ring it for what wasn't; whoever calls it holds the lock."""

@@ -129,21 +129,36 @@ class Held:
             return Ready(self.lease.backend, timeout)
         return self.started(self.lease.wake(), timeout)
 
+    def left(self, timeout: str | float | None) -> float:
+        """Return the seconds in which the model has to be started.
+
+        Raises OptionError.
+        """
+        seconds = min(self._seconds(timeout), self._longest)
+        return max(0.0, seconds - (time.monotonic() - self._called))
+
+    def _seconds(self, timeout: str | float | None) -> float:
+        limit = self._longest if timeout is None else timeout
+        return seconds_of("timeout", limit, OptionError, "option.out_of_range")
+
     def started(self, starting: Future[Backend], timeout: str | float | None) -> Ready:
-        """Wait for what `lease.wake` began, for `timeout` at most.
+        """Wait for what `lease.wake` began, for what is left of `timeout` at most.
 
         Raises OptionError, RequestError, and why it can't be started.
         """
-        limit = self._longest if timeout is None else timeout
-        seconds = seconds_of("timeout", limit, OptionError, "option.out_of_range")
+        left = self.left(timeout)
         try:
-            backend = starting.result(min(seconds, self._longest))
+            backend = starting.result(left)
         except TimeoutError:
+            if starting.done():  # the start's own
+                raise
             raise late() from None
         except StrongroomError as error:
             raise own(error) from None
         # More than the settings allow is for the backend to refuse.
-        left = seconds if seconds > self._longest else seconds - (time.monotonic() - self._called)
+        if (seconds := self._seconds(timeout)) > self._longest:
+            return Ready(backend, seconds)
+        left = self.left(timeout)
         if left < MIN_SECONDS:
             raise late()
         return Ready(backend, left)

@@ -1,8 +1,12 @@
 //! From what a request says to the tokens of its prompt.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::Duration,
+};
 
-use strongroom_protocol::{Fault, MAX_TEXT, Message, Prompt};
+use strongroom_protocol::{Fault, LONG_TEXT, MAX_TEXT, Message, Prompt};
 use strongroom_template::{ChatTemplate, ControlTokens, Untokenizable};
 
 use crate::{EngineError, Token, Vocabulary};
@@ -28,6 +32,8 @@ impl Prompter {
                 &spelling(vocabulary.bos()),
                 &spelling(vocabulary.eos()),
             )
+            // Beside others that decode on all cores, a long conversation takes long without much work.
+            .map(|template| template.measured_by(processor_time))
             .map_err(EngineError::Template),
             None => Err(EngineError::TemplateMissing),
         };
@@ -87,6 +93,7 @@ impl Prompter {
         }
         let measured = Measured {
             prompter: self,
+            tokens: Cell::new(0),
             refusal: RefCell::new(None),
         };
         template.encode(messages, &measured).map_err(|error| {
@@ -114,17 +121,26 @@ impl Prompter {
 /// The vocabulary as a template sees it, which refuses to tokenize what can't fit.
 struct Measured<'a> {
     prompter: &'a Prompter,
+    /// Tokens that were made; of some texts twice.
+    tokens: Cell<usize>,
     /// Why the last text was refused.
     refusal: RefCell<Option<EngineError>>,
 }
 
 impl strongroom_template::Vocabulary for Measured<'_> {
     fn tokenize(&self, text: &str) -> Result<Vec<Token>, Untokenizable> {
-        let tokens = if self.prompter.may_fit(text.len()) {
+        let context = self.prompter.context_length as usize;
+        let tokens = if self.tokens.get() > 2 * context {
+            // What comes after can't make it fit any more.
+            Err(self.prompter.too_long(format!("over {context} tokens")))
+        } else if self.prompter.may_fit(text.len()) {
             self.prompter.vocabulary().tokenize_plain(text)
         } else {
             Err(self.prompter.too_long(format!("{} bytes", text.len())))
         };
+        if let Ok(tokens) = &tokens {
+            self.tokens.set(self.tokens.get() + tokens.len());
+        }
         tokens.map_err(|error| {
             self.refusal.replace(Some(error));
             Untokenizable
@@ -144,6 +160,18 @@ impl strongroom_template::Vocabulary for Measured<'_> {
     }
 }
 
+/// What a message adds to the work on a prompt, in bytes of text: a template writes something around each.
+const MESSAGE: usize = 256;
+
+/// Whether a prompt is so long that it isn't tokenized between two steps.
+pub(crate) fn is_long(prompt: &Prompt) -> bool {
+    let messages = match prompt {
+        Prompt::Text(_) => 0,
+        Prompt::Chat(messages) => messages.len(),
+    };
+    bytes(prompt).saturating_add(messages.saturating_mul(MESSAGE)) > LONG_TEXT
+}
+
 /// Bytes of text in a prompt.
 pub(crate) fn bytes(prompt: &Prompt) -> usize {
     match prompt {
@@ -155,6 +183,20 @@ pub(crate) fn bytes(prompt: &Prompt) -> usize {
             })
             .sum(),
     }
+}
+
+/// Of the calling thread.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` has the room that the call fills. The sandbox allows the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 fn require_bounded(bytes: usize) -> Result<(), EngineError> {

@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use strongroom_protocol::{Generate, LONG_TEXT, Priority, Prompt, Publish, Sampling, Tenant};
+use strongroom_protocol::{Generate, Priority, Prompt, Publish, Sampling, Tenant};
 
 use crate::{
     EngineError, Token, prompt,
     sequence::Sequence,
-    shares::Sharer,
+    shares::{Sharer, Shares},
     text::{MAX_STOP, MAX_STOPS},
 };
 
@@ -50,7 +50,7 @@ pub(crate) enum Reading {
 impl Reading {
     /// How a prompt begins, where long ones are tokenized elsewhere.
     pub(crate) fn of(work: &Work) -> Self {
-        if prompt::bytes(work.prompt()) > LONG_TEXT {
+        if prompt::is_long(work.prompt()) {
             Self::First
         } else {
             Self::Later
@@ -293,13 +293,23 @@ impl Queue {
         })
     }
 
-    /// Takes the prompt of the one whose turn it would be among those that are to be tokenized first.
-    pub(crate) fn next_to_read(&mut self, live: &BTreeMap<Sharer, usize>) -> Option<(u64, Prompt)> {
-        let first = |reading: &Reading| matches!(reading, Reading::First);
-        let (_, index) = self.best_waiting(live, first)?;
-        let waiting = self.waiting.get_mut(index)?;
+    /// Takes the next one of the prompts that are to be tokenized first: of the highest priority, of the
+    /// sharer of whom the fewest bytes were tokenized, as `shares` says, which hears of it; among equals the
+    /// first.
+    pub(crate) fn next_to_read(&mut self, shares: &mut Shares) -> Option<(u64, Prompt)> {
+        let waiting = self
+            .waiting
+            .iter_mut()
+            .filter(|waiting| matches!(waiting.reading, Reading::First))
+            .min_by_key(|waiting| {
+                let work = &waiting.work;
+                let served = shares.served(work.tenant());
+                (std::cmp::Reverse(work.priority()), served, waiting.number)
+            })?;
         waiting.reading = Reading::Now;
-        Some((waiting.work.request(), waiting.work.take_prompt()))
+        let prompt = waiting.work.take_prompt();
+        shares.serve(waiting.work.tenant(), prompt::bytes(&prompt));
+        Some((waiting.work.request(), prompt))
     }
 
     /// The tokens of `request`; nobody waits for them if it was dropped meanwhile.
@@ -313,7 +323,16 @@ impl Queue {
     }
 
     fn best(&self, live: &BTreeMap<Sharer, usize>) -> Option<(Rank, bool, usize)> {
-        let waiting = self.best_waiting(live, Reading::may_begin);
+        let waiting = self
+            .waiting
+            .iter()
+            .enumerate()
+            .filter(|(_, waiting)| waiting.reading.may_begin())
+            .map(|(index, waiting)| {
+                let work = &waiting.work;
+                let rank = Rank::of(work.priority(), work.tenant(), waiting.number, live);
+                (rank, false, index)
+            });
         let paused = self.paused.iter().enumerate().map(|(index, paused)| {
             let sequence = &paused.sequence;
             let rank = Rank::of(
@@ -324,27 +343,6 @@ impl Queue {
             );
             (rank, true, index)
         });
-        waiting
-            .map(|(rank, index)| (rank, false, index))
-            .into_iter()
-            .chain(paused)
-            .min()
-    }
-
-    fn best_waiting(
-        &self,
-        live: &BTreeMap<Sharer, usize>,
-        wanted: impl Fn(&Reading) -> bool,
-    ) -> Option<(Rank, usize)> {
-        self.waiting
-            .iter()
-            .enumerate()
-            .filter(|(_, waiting)| wanted(&waiting.reading))
-            .map(|(index, waiting)| {
-                let work = &waiting.work;
-                let rank = Rank::of(work.priority(), work.tenant(), waiting.number, live);
-                (rank, index)
-            })
-            .min()
+        waiting.chain(paused).min()
     }
 }

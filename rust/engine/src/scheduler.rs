@@ -13,7 +13,7 @@ use crate::{
     queue::{Queue, Reading, Waiting, Work},
     sampler::Candidates,
     sequence::{Sequence, cancelled, refuse},
-    shares::Shares,
+    shares::{Sharer, Shares},
 };
 
 /// How requests are held.
@@ -47,7 +47,10 @@ pub struct Scheduler {
     live: Vec<Option<Sequence>>,
     ended: Vec<Ended>,
     cancelled: Vec<u64>,
+    /// Of the tokens of prompts that steps read.
     shares: Shares,
+    /// Of the bytes of long prompts that the tokenizer read.
+    reads: Shares,
     prefixes: Prefixes,
     batch: Batch,
     candidates: Candidates,
@@ -87,6 +90,7 @@ impl Scheduler {
             ended: Vec::new(),
             cancelled: Vec::new(),
             shares: Shares::default(),
+            reads: Shares::default(),
             prefixes: Prefixes::new(options.prefix_cache),
             batch: Batch::default(),
             candidates: Candidates::default(),
@@ -138,6 +142,7 @@ impl Scheduler {
         let deadline = arrived.checked_add(work.timeout());
         self.arrivals += 1;
         self.shares.enter(work.tenant());
+        self.reads.enter(work.tenant());
         let reading = if self.tokenizer.is_some() {
             Reading::of(&work)
         } else {
@@ -213,16 +218,15 @@ impl Scheduler {
         self.forget_sharers();
     }
 
-    /// Only who has requests has a share.
+    /// Only who has requests has a share, or who had more than those that have.
     fn forget_sharers(&mut self) {
         let (queue, live) = (&self.queue, &self.live);
-        self.shares.retain(|sharer| {
-            queue.has(sharer)
-                || live
-                    .iter()
-                    .flatten()
-                    .any(|sequence| sequence.sharer() == *sharer)
-        });
+        let has_requests = |sharer: &Sharer| {
+            let mut live = live.iter().flatten();
+            queue.has(sharer) || live.any(|sequence| sequence.sharer() == *sharer)
+        };
+        self.shares.retain(has_requests);
+        self.reads.retain(has_requests);
     }
 
     fn keep(&mut self, slot: Slot, sequence: Sequence, now: Instant) {

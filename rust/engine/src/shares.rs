@@ -23,7 +23,11 @@ const PATIENCE: usize = 4;
 /// The same for one that has had its first token.
 const PATIENCE_AFTER_FIRST: usize = 16;
 
-/// Tokens of prompts that were read for each sharer that has requests.
+/// Sharers without requests of which it is known how much they had, at most.
+const MOST_ABSENT: usize = 1024;
+
+/// What was done for each sharer that has requests, in tokens of prompts or bytes of text; and for those that
+/// had more than who comes now begins with, so that nobody has more by coming anew each time.
 #[derive(Debug, Default)]
 pub(crate) struct Shares {
     served: BTreeMap<Sharer, u64>,
@@ -50,7 +54,31 @@ impl Shares {
 
     /// Only these have requests.
     pub(crate) fn retain(&mut self, has_requests: impl Fn(&Sharer) -> bool) {
-        self.served.retain(|sharer, _| has_requests(sharer));
+        let present = self
+            .served
+            .iter()
+            .filter(|(sharer, _)| has_requests(sharer));
+        let Some(least) = present.map(|(_, &served)| served).min() else {
+            self.served.clear();
+            return;
+        };
+        let absent = self.served.keys().filter(|sharer| !has_requests(sharer));
+        let forgotten = absent.count() > MOST_ABSENT;
+        self.served.retain(|sharer, served| {
+            has_requests(sharer) || (!forgotten && *served > least.saturating_sub(AHEAD))
+        });
+    }
+
+    /// What was done for `sharer`.
+    pub(crate) fn served(&self, sharer: Sharer) -> u64 {
+        self.served.get(&sharer).copied().unwrap_or(START)
+    }
+
+    /// So much more was done for `sharer`.
+    pub(crate) fn serve(&mut self, sharer: Sharer, amount: usize) {
+        if let Some(served) = self.served.get_mut(&sharer) {
+            *served = served.saturating_add(amount as u64);
+        }
     }
 
     /// Says how many tokens of each demand the next step takes, at most `budget` together. Half of the
@@ -94,25 +122,20 @@ impl Shares {
             .iter()
             .map(|demand| !waits_for_others(shortest, demand.pending))
             .collect();
-        let served = |demand: &Demand| self.served.get(&demand.sharer).copied().unwrap_or(START);
         let (long, short): (Vec<_>, Vec<_>) =
             (demands.iter().zip(&is_long)).partition(|&(_, &is_long)| is_long);
-        let least = long.iter().map(|(demand, _)| served(demand)).min()?;
         let fits = short
             .iter()
             .map(|(demand, _)| demand.pending)
             .sum::<usize>()
             <= budget / 2;
         let is_due = short.iter().all(|(demand, _)| {
-            served(demand) <= least || long.iter().any(|(long, _)| long.sharer == demand.sharer)
+            long.iter().all(|(long, _)| {
+                long.sharer == demand.sharer
+                    || self.served(demand.sharer) <= self.served(long.sharer)
+            })
         });
-        (!short.is_empty() && fits && is_due).then_some(is_long)
-    }
-
-    fn serve(&mut self, sharer: Sharer, tokens: usize) {
-        if let Some(served) = self.served.get_mut(&sharer) {
-            *served = served.saturating_add(tokens as u64);
-        }
+        (!short.is_empty() && !long.is_empty() && fits && is_due).then_some(is_long)
     }
 
     fn share_out(&mut self, demands: &[Demand], budget: usize) -> Vec<usize> {
@@ -124,7 +147,7 @@ impl Shares {
         let mut left = budget;
         let equal = (budget / 2 / wanted.len().max(1)).max(1);
         let mut order: Vec<Sharer> = wanted.keys().copied().collect();
-        order.sort_by_key(|sharer| self.served.get(sharer).copied().unwrap_or(START));
+        order.sort_by_key(|sharer| self.served(*sharer));
         for sharer in &order {
             let share = equal.min(wanted[sharer]).min(left);
             granted.insert(*sharer, share);
@@ -247,6 +270,53 @@ mod tests {
             sums[1] += planned[1];
         }
         assert!(sums[0].abs_diff(sums[1]) <= 64, "{sums:?}");
+    }
+
+    #[test]
+    fn a_long_prompt_of_ones_own_gives_short_ones_no_right_over_another_s() {
+        let mut shares = Shares::default();
+        shares.enter(A);
+        shares.enter(B);
+        let mut sums = [0, 0];
+        for _ in 0..100 {
+            let demands = [demand(A, 4000), demand(B, 4000), demand(B, 24)];
+            let planned = shares.plan(&demands, 64);
+            sums[0] += planned[0];
+            sums[1] += planned[1] + planned[2];
+        }
+        assert!(sums[0].abs_diff(sums[1]) <= 64, "{sums:?}");
+    }
+
+    #[test]
+    fn who_leaves_and_comes_back_each_time_has_no_more_than_who_stays() {
+        let mut shares = Shares::default();
+        shares.enter(A);
+        let mut sums = [0, 0];
+        for _ in 0..100 {
+            shares.retain(|sharer| *sharer == A);
+            shares.enter(B);
+            let planned = shares.plan(&[demand(A, 4000), demand(B, 24)], 64);
+            sums[0] += planned[0];
+            sums[1] += planned[1];
+        }
+        assert!(sums[0] + 64 >= sums[1], "{sums:?}");
+        // Nobody is left: what comes begins anew.
+        shares.retain(|_| false);
+        assert!(shares.served.is_empty());
+    }
+
+    #[test]
+    fn a_crowd_that_went_is_forgotten() {
+        let mut shares = Shares::default();
+        shares.enter(A);
+        for number in 0..=MOST_ABSENT {
+            let mut tenant = [7; 32];
+            tenant[..8].copy_from_slice(&(number as u64).to_le_bytes());
+            shares.enter(Some(Tenant(tenant)));
+            shares.serve(Some(Tenant(tenant)), 1000);
+        }
+        shares.retain(|sharer| *sharer == A);
+        assert_eq!(shares.served.len(), 1);
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Tokenizer {
                 let _ = started.send(());
                 for text in waiting {
                     let tokenized = text.tokenized();
-                    // Nothing else would overwrite it before the next text comes.
+                    // Splitting may have gone deep, and nothing else overwrites it before the next text.
                     residue::forget_below(stack);
                     hear(tokenized);
                 }

@@ -6,7 +6,7 @@ use llama_cpp_sys_2 as sys;
 use strongroom_protocol::MAX_TEXT;
 use strongroom_template::{ControlToken, ControlTokens, Kind, Untokenizable};
 
-use crate::{EngineError, Model, Token, ffi, splitting::Splitting};
+use crate::{EngineError, Model, Token, ffi, residue, splitting::Splitting};
 
 /// The vocabulary of a model.
 #[derive(Debug, Clone)]
@@ -17,6 +17,9 @@ pub struct Vocabulary {
     eos: Option<Token>,
     adds_bos: bool,
     longest_piece: usize,
+    /// Whether every byte of a text is in a piece: others drop white space, or take any word that they don't
+    /// know for one token.
+    keeps_all: bool,
     /// By id: what is parsed out of text, `None` for ordinary tokens.
     kinds: Vec<Option<Kind>>,
     control_tokens: ControlTokens,
@@ -42,7 +45,8 @@ impl Vocabulary {
             return Err(refused("the model has no vocabulary"));
         }
         // SAFETY: `pointer` is valid; the call only reads.
-        let splitting = match unsafe { sys::llama_vocab_type(pointer) } {
+        let kind = unsafe { sys::llama_vocab_type(pointer) };
+        let splitting = match kind {
             sys::LLAMA_VOCAB_TYPE_NONE => return Err(refused("the model has no tokenizer")),
             sys::LLAMA_VOCAB_TYPE_BPE => {
                 Splitting::of_pairs(&model.pre_tokenizer()).ok_or_else(|| {
@@ -71,6 +75,7 @@ impl Vocabulary {
             eos,
             adds_bos,
             longest_piece: 0,
+            keeps_all: matches!(kind, sys::LLAMA_VOCAB_TYPE_BPE | sys::LLAMA_VOCAB_TYPE_SPM),
             kinds: vec![None; size as usize],
             control_tokens: ControlTokens::new(Vec::new()),
             splitting,
@@ -138,7 +143,7 @@ impl Vocabulary {
 
     /// Whether a text of `bytes` can have at most `tokens` tokens: decided before it costs a tokenization.
     pub fn may_fit(&self, bytes: usize, tokens: usize) -> bool {
-        bytes / self.longest_piece() <= tokens
+        !self.keeps_all || bytes / self.longest_piece() <= tokens
     }
 
     /// The tokens that are parsed out of text.
@@ -268,6 +273,8 @@ impl Vocabulary {
             }
             tokens.resize(needed, 0);
         }
+        // Short pieces of the text lie in the frames of what has returned.
+        residue::forget_below(None);
         Ok(tokens
             .into_iter()
             .filter_map(|token| u32::try_from(token).ok().filter(|&token| token < self.size))

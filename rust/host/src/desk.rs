@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::event::{EventfdFlags, eventfd};
-use strongroom_protocol::{Order, Ready, Tenant};
+use strongroom_protocol::{LONG_TEXT, Order, Ready, Tenant};
 
 use crate::{
     HostError,
@@ -102,6 +102,11 @@ impl Job {
             Order::Tokenize { .. } => Kind::Tokenize,
             _ => Kind::Generate,
         }
+    }
+
+    /// Whether it is a text that a worker tokenizes beside the decoding.
+    pub(crate) const fn is_long_text(&self) -> bool {
+        matches!(&self.order, Order::Tokenize { text, .. } if text.0.len() > LONG_TEXT)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A request that a worker holds, and the rules for what it may say about it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use strongroom_protocol::{
     Embedded, Event, FinishReason, Finished, LONG_TEXT, Order, Publish, Ready,
@@ -19,6 +19,9 @@ const TEXT_PER_TOKEN: usize = 1024;
 /// Ids that a text may have beyond one per byte: BOS, EOS, a space that the tokenizer puts first.
 const SPARE_IDS: usize = 16;
 
+/// How long a worker may read a text after its time was over, at least: beside others that decode on all cores.
+const LONGEST_READING: Duration = Duration::from_secs(60);
+
 /// The rule that a worker broke, by the words of the specification.
 pub(crate) type Rule = &'static str;
 
@@ -31,6 +34,8 @@ pub(crate) struct Flight {
     lost: u32,
     strikes: u32,
     began_at: Option<Instant>,
+    /// It was a text whose time is over, and the worker still reads it.
+    late: bool,
     expects: Expects,
 }
 
@@ -121,6 +126,7 @@ impl Flight {
             lost: job.lost,
             strikes: job.strikes,
             began_at: None,
+            late: false,
             expects,
         }
     }
@@ -132,6 +138,27 @@ impl Flight {
                 Kind::Generate
             }
         }
+    }
+
+    /// When the worker has to have ended it, `grace` after its deadline. Nothing can stop a tokenizer within a
+    /// text: of one whose time is over its caller hears at once, and the worker has longer to be done with it.
+    pub(crate) fn due(&self, grace: Duration) -> Option<Instant> {
+        let deadline = self.ticket.deadline;
+        match (self.kind(), self.late) {
+            (Kind::Tokenize, false) => Some(deadline),
+            (Kind::Tokenize, true) => deadline.checked_add(grace.max(LONGEST_READING)),
+            (Kind::Generate, _) => deadline.checked_add(grace),
+        }
+    }
+
+    /// Tells the caller that the time of a text is over; false where that isn't enough.
+    pub(crate) fn gives_up(&mut self) -> bool {
+        let first = self.kind() == Kind::Tokenize && !self.late;
+        if first {
+            self.late = true;
+            self.ticket.end(End::Failed(HostError::Deadline));
+        }
+        first
     }
 
     /// Whether it is a text that the worker tokenizes beside the decoding.

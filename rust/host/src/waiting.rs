@@ -104,9 +104,10 @@ impl Waiting {
         self.jobs.iter().map(|job| job.ticket.deadline).min()
     }
 
-    /// The first of a kind.
-    pub(crate) fn take(&mut self, kind: Kind) -> Option<Job> {
-        let index = self.jobs.iter().position(|job| job.kind() == kind)?;
+    /// The first of a kind that is wanted.
+    pub(crate) fn take(&mut self, kind: Kind, wanted: impl Fn(&Job) -> bool) -> Option<Job> {
+        let wanted = |job: &Job| job.kind() == kind && wanted(job);
+        let index = self.jobs.iter().position(wanted)?;
         self.jobs.remove(index)
     }
 

@@ -1,7 +1,8 @@
 //! minijinja, with nothing in it that reaches outside and everything in it bounded.
 
 use std::io::{self, Write};
-use std::time::{Instant, SystemTime};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
@@ -23,20 +24,27 @@ pub(crate) struct Turn {
     pub(crate) name: Option<String>,
 }
 
-/// The moment that all renderings of one conversation share, and when they must be done.
+/// The moment that all renderings of one conversation share, and when, by which clock, they must be done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     pub(crate) now: SystemTime,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) time: fn() -> Duration,
 }
 
 impl Clock {
     pub(crate) fn check(self) -> Result<(), TemplateError> {
         match self.deadline {
-            Some(deadline) if Instant::now() < deadline => Ok(()),
+            Some(deadline) if (self.time)() < deadline => Ok(()),
             _ => Err(TemplateError::Limit("time")),
         }
     }
+}
+
+/// Time as it passes.
+fn passed() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
 }
 
 /// A parsed template with what it may call.
@@ -50,6 +58,7 @@ pub(crate) struct Parsed {
     /// shows.
     samples: Vec<String>,
     limits: Limits,
+    pub(crate) time: fn() -> Duration,
 }
 
 impl Parsed {
@@ -88,6 +97,7 @@ impl Parsed {
             eos: eos.to_owned(),
             samples: Vec::new(),
             limits,
+            time: passed,
         };
         let clock = parsed.clock(SystemTime::UNIX_EPOCH);
         parsed.samples = samples()
@@ -123,7 +133,8 @@ impl Parsed {
     pub(crate) fn clock(&self, now: SystemTime) -> Clock {
         Clock {
             now,
-            deadline: Instant::now().checked_add(self.limits.time),
+            deadline: (self.time)().checked_add(self.limits.time),
+            time: self.time,
         }
     }
 

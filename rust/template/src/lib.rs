@@ -25,7 +25,7 @@ mod partition;
 mod source;
 mod vocabulary;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 pub use error::{CODES, TemplateError};
 pub use limits::Limits;
@@ -70,6 +70,14 @@ impl ChatTemplate {
     #[must_use]
     pub const fn at(mut self, now: SystemTime) -> Self {
         self.now = Some(now);
+        self
+    }
+
+    /// Measures [`Limits::time`] by `time`, such as the processor time of the calling thread; otherwise it is
+    /// time as it passes.
+    #[must_use]
+    pub const fn measured_by(mut self, time: fn() -> Duration) -> Self {
+        self.parsed.time = time;
         self
     }
 

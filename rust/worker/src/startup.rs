@@ -187,7 +187,7 @@ fn open_image() -> Result<ImageFile, Fault> {
 }
 
 /// glibc reserves 128 MiB of address space for each thread's arena, out of the limit that the model
-/// has to fit; the threads here hardly allocate.
+/// has to fit. The threads here hardly allocate but for the one that tokenizes, which shares the lock.
 fn one_arena() {
     // SAFETY: only this thread runs.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };

@@ -44,7 +44,7 @@ impl Scheduler {
         if self.being_read.is_some() || self.queue.is_empty() {
             return;
         }
-        if let Some((request, prompt)) = self.queue.next_to_read(&self.live_by_sharer()) {
+        if let Some((request, prompt)) = self.queue.next_to_read(&mut self.reads) {
             self.being_read = Some(request);
             tokenizer.read_prompt(request, prompt, Arc::clone(&self.prompter));
         }

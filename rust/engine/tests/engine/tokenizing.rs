@@ -8,7 +8,9 @@ use std::{
 use strongroom_engine::{
     EngineError, Model, Scheduler, SchedulerOptions, Tokenized, Tokenizer, Work,
 };
-use strongroom_protocol::{Event, FinishReason, Generate, LONG_TEXT, PrefixCache, Publish, Tenant};
+use strongroom_protocol::{
+    Event, FinishReason, Generate, LONG_TEXT, Message, PrefixCache, Prompt, Publish, Role, Tenant,
+};
 use strongroom_specimen::{Vocabulary, tiny};
 
 use crate::rig::{
@@ -157,19 +159,62 @@ fn what_is_refused_is_refused_by_the_same_code() {
 }
 
 #[test]
-fn who_has_no_sequence_has_the_tokenizer_before_who_has_one() {
+fn the_tokenizer_is_shared_between_tenants_even_if_one_s_prompts_are_refused() {
     let model = model(&tiny(Vocabulary::Bpe));
     let mut rig = Rig::new(&model, 4);
-    for (id, tenant) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
-        admit(&mut rig.scheduler, of_tenant(id, &long(), tenant)).unwrap();
+    // Of fewer bytes than a context may have, and of more tokens.
+    let refused = "a b ".repeat(LONG_TEXT / 4 + 1);
+    for id in 1..=3 {
+        admit(&mut rig.scheduler, of_tenant(id, &refused, 1)).unwrap();
     }
     let mut events = Vec::new();
     rig.scheduler.step(&mut events);
+    admit(&mut rig.scheduler, of_tenant(4, &long(), 2)).unwrap();
     assert_eq!(rig.hear(), 1);
-    // The first begins; of those that are left, the other tenant's is next though it came last.
     rig.scheduler.step(&mut events);
-    assert!(matches!(events[..], [Event::Began { request: 1, .. }]));
+    assert_eq!(refusal(&events, 1), Some("prompt.too_long"));
+    // The other tenant's is next though it came last.
     assert_eq!(rig.hear(), 4);
+    rig.scheduler.step(&mut events);
+    assert_eq!(rig.hear(), 2);
+}
+
+#[test]
+fn a_conversation_is_not_read_to_its_end_once_it_can_not_fit() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let prompter = prompter(&model, 64);
+    let messages: Vec<Message> = (0..2000)
+        .map(|_| Message {
+            role: Role::User,
+            content: "a b c d".into(),
+            name: None,
+        })
+        .collect();
+    let error = prompter.tokens(&Prompt::Chat(messages)).unwrap_err();
+    assert_eq!(error.code(), "prompt.too_long");
+    assert!(error.to_string().contains("over 64 tokens"), "{error}");
+}
+
+#[test]
+fn many_short_messages_are_long() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let mut rig = Rig::new(&model, 1);
+    let message = Message {
+        role: Role::User,
+        content: "a".into(),
+        name: None,
+    };
+    let order = Generate {
+        prompt: Prompt::Chat(vec![message; 16]),
+        ..request(1, "", 2)
+    };
+    admit(&mut rig.scheduler, order).unwrap();
+    assert!(run(&mut rig.scheduler).is_empty());
+    assert_eq!(rig.hear(), 1);
+    assert_eq!(
+        finished_of(&run(&mut rig.scheduler), 1).completion_tokens,
+        2
+    );
 }
 
 #[test]
@@ -186,7 +231,7 @@ fn a_long_prompt_to_publish_is_tokenized_there_too() {
     let mut rig = Rig::with(&model, 1, keeping);
     let publish = Publish {
         request: 1,
-        prompt: strongroom_protocol::Prompt::Text(long().into()),
+        prompt: Prompt::Text(long().into()),
         timeout_ms: 600_000,
     };
     let work = Work::Publish(Box::new(publish));

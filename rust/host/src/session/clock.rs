@@ -34,7 +34,11 @@ impl Session<'_> {
             None => self.started.checked_add(self.config.load_timeout),
             Some(_) => None,
         };
-        let overdue = self.first_deadline().and_then(|at| at.checked_add(grace));
+        let overdue = self
+            .flights
+            .values()
+            .filter_map(|flight| flight.due(grace))
+            .min();
         let stalled = self.connection.partial_since;
         let stalled = stalled.and_then(|since| since.checked_add(grace));
         let left = self.connection.ended_at.map(|since| since + LEAVE);
@@ -45,14 +49,6 @@ impl Session<'_> {
             .min()
     }
 
-    /// Of those in flight.
-    pub(super) fn first_deadline(&self) -> Option<Instant> {
-        self.flights
-            .values()
-            .map(|flight| flight.ticket.deadline)
-            .min()
-    }
-
     pub(super) fn watch_clock(&mut self, now: Instant) -> Result<(), Fall> {
         let passed = |since: Instant, by: Duration| now.saturating_duration_since(since) >= by;
         let timeout = self.config.load_timeout;
@@ -60,16 +56,15 @@ impl Session<'_> {
             return Err(Fall::Kill(HostError::LoadTimeout { timeout }));
         }
         let grace = self.config.grace;
-        if let Some(flight) = self
-            .flights
-            .values_mut()
-            .find(|flight| now > flight.ticket.deadline && passed(flight.ticket.deadline, grace))
-        {
-            flight.blame();
-            return Err(Fall::Kill(HostError::Worker {
-                death: Death::OverTime("a request's deadline was missed"),
-                stage: self.stage,
-            }));
+        for flight in self.flights.values_mut() {
+            let is_due = flight.due(grace).is_some_and(|due| now >= due);
+            if is_due && !flight.gives_up() {
+                flight.blame();
+                return Err(Fall::Kill(HostError::Worker {
+                    death: Death::OverTime("a request's deadline was missed"),
+                    stage: self.stage,
+                }));
+            }
         }
         if let Some(since) = self.connection.partial_since
             && passed(since, grace)

@@ -26,13 +26,11 @@ impl Session<'_> {
                 .count()
         };
         // One long text at a time: the worker reads them one after another, and the time of what waits here
-        // ends here.
-        let tokenizes = |flights: &BTreeMap<u64, Flight>| {
-            kind == Kind::Tokenize && flights.values().any(Flight::is_long_text)
-        };
+        // ends here. Short ones are answered between two steps.
+        let is_busy = |flights: &BTreeMap<u64, Flight>| flights.values().any(Flight::is_long_text);
         while held(&self.flights) < self.config.concurrent_requests as usize
-            && !tokenizes(&self.flights)
-            && let Some(mut job) = self.waiting.take(kind)
+            && let busy = is_busy(&self.flights)
+            && let Some(mut job) = self.waiting.take(kind, |job| !(busy && job.is_long_text()))
         {
             let now = Instant::now();
             let left = job.ticket.deadline.saturating_duration_since(now);
