@@ -10,7 +10,8 @@ DIGEST := sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db5
 
 venv := $(CURDIR)/.venv
 models := $(CURDIR)/.models
-export PATH := $(venv)/bin:$(PATH)
+# Once, however deep this make is in others: what builds PyO3 builds it again when the path changes.
+export PATH := $(if $(filter $(venv)/bin:%,$(PATH)),$(PATH),$(venv)/bin:$(PATH))
 export STRONGROOM_INSTRUCTION_SETS ?= avx2
 # Where every build looks for libclang: cargo compiles llama.cpp again when the path changes.
 export LIBCLANG_PATH := $(CURDIR)/target/worker/libclang
