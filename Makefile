@@ -27,8 +27,9 @@ host_flags := --locked
 # What cargo doesn't bring and PyPI doesn't have; compiled into .venv where the machine has none.
 install_deny := cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-deny@0.20.2
 install_nextest := cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked --root $(venv) cargo-nextest@0.9.151
-# Python's tests share the cores: one process each, of at most four; a router of theirs computes on one.
-side_by_side := --numprocesses auto --maxprocesses 4 --dist worksteal
+# Python's tests share the cores: one process each and one more, since many wait for a child, of at most four; a
+# router of theirs computes on one.
+side_by_side = --numprocesses $(shell expr $$(nproc) + 1) --maxprocesses 4 --dist worksteal
 export STRONGROOM_WORKER_EXECUTABLE := $(CURDIR)/target/worker/avx2/x86_64-unknown-linux-gnu/worker/strongroom-worker
 
 .PHONY: help
@@ -87,8 +88,8 @@ demo: export PROMPT := $(PROMPT)
 
 .PHONY: test
 test: $(venv)/.built ## Everything: lint, types, Rust and Python tests
-	@echo "Two at a time, each shown when it has ended: lint, then the tests of Rust and of Python"
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-rust lint-python test-rust test-python
+	@echo "Two at a time, each shown when it has ended: Python's tests, and beside them lint and the tests of Rust"
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-python lint-python lint-rust test-rust
 
 .PHONY: lint lint-rust lint-python
 lint: lint-rust lint-python
