@@ -74,7 +74,9 @@ def measure(path: Path, console: Console) -> tuple[list[Measurement], list[tuple
             progress=progress,
         )
     ]
-    with strongroom.Router() as router:
+    # One stream, in a context of the bare loop's size.
+    settings = strongroom.Settings(limits=strongroom.Limits(max_concurrent=1))
+    with strongroom.Router(settings) as router:
         start = time.perf_counter()
         info = router.load(MODEL, path, checksum=checksum, context_length=CONTEXT)
         loaded = time.perf_counter() - start
