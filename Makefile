@@ -105,7 +105,7 @@ lint-python: $(venv)/.built
 	mypy python/strongroom tests benches demo
 	cd $(venv) && mypy --strict -c 'import strongroom' && python -m mypy.stubtest strongroom._core
 
-# Those with an example in their documentation: rustdoc takes a second for each crate, whether there is one or not.
+# Those with an example in their documentation: rustdoc takes its time for each crate, whether there is one or not.
 documented_crates = $(addprefix -p strongroom-,$(shell grep -rlE --include='*.rs' '^ *//[/!] ```' rust/*/src | cut -d/ -f2 | sort -u))
 
 # Many tests wait, for a child or a deadline: Rust's and Python's run side by side, so that no core does.

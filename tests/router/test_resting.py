@@ -55,6 +55,12 @@ def load_two(router: Router, tiny: Model, **first: Any) -> None:
     assert [info.state for info in router.models()] == ["resting", "ready"]
 
 
+async def load_two_there(router: AsyncRouter, tiny: Model, **options: Any) -> None:
+    for name in ("first", "second"):
+        await router.load(name, tiny.path, checksum=tiny.checksum, **options)
+    assert [info.state for info in await router.models()] == ["resting", "ready"]
+
+
 @pytest.fixture
 def resting(tiny: Model, room: int) -> Iterator[Router]:
     """A Router whose first model rests."""
@@ -68,8 +74,7 @@ async def test_an_event_loop_hears_when_time_is_over_and_not_when_the_start_is(
     tiny: Model, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with AsyncRouter(settings(total_memory=room)) as router:
-        for name in ("first", "second"):
-            await router.load(name, tiny.path, checksum=tiny.checksum)
+        await load_two_there(router, tiny)
         start = Start(router, "first", monkeypatch)
         try:
             async with asyncio.timeout(20):
@@ -87,8 +92,7 @@ async def test_many_that_wait_for_a_start_take_no_threads(
     tiny: Model, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with AsyncRouter(settings(total_memory=room)) as router:
-        for name in ("first", "second"):
-            await router.load(name, tiny.path, checksum=tiny.checksum)
+        await load_two_there(router, tiny)
         start = Start(router, "first", monkeypatch)
         try:
             before = threading.active_count()
@@ -110,8 +114,7 @@ async def test_time_is_over_though_every_thread_of_the_loop_is_taken(
 ) -> None:
     options: dict[str, Any] = {"embeddings": "mean"} if method == "embed" else {}
     async with AsyncRouter(settings(total_memory=room_for_one(tiny, **options))) as router:
-        for name in ("first", "second"):
-            await router.load(name, tiny.path, checksum=tiny.checksum, **options)
+        await load_two_there(router, tiny, **options)
         start = Start(router, "first", monkeypatch)
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(1))
