@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -77,8 +78,13 @@ class Ledger:
             self._open.discard(ticket)
             self.outcomes[ticket.kind, outcome] += 1
 
+    def dying(self, worker: str) -> None:
+        """Note that a model's worker is being killed: until `killed`, whoever begins may be sent to it."""
+        with self._lock:
+            self._kills[worker] = math.inf
+
     def killed(self, worker: str) -> None:
-        """Note that a model's worker was killed just now."""
+        """Note that a model's worker was killed, and is gone since just now."""
         with self._lock:
             self._kills[worker] = time.monotonic()
 

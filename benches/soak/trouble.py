@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from benches.soak.asking import BUSY, GUEST, MORTAL, Asking, Draw
 from benches.soak.book import Book
@@ -70,11 +71,13 @@ class Kills:
         """Kill one and measure."""
         side = self._sides[len(self.recoveries) % len(self._sides)]
         pid = next(info.pid for info in side.models() if info.name == MORTAL)
-        # Twice: some are told before this thread goes on, and some begin before the kill.
-        self._ledger.killed(MORTAL)
+        self._ledger.dying(MORTAL)
         os.kill(pid, signal.SIGKILL)
-        self._ledger.killed(MORTAL)
         began = time.monotonic()
+        # Until it is reaped, requests that begin are sent to it.
+        while Path(f"/proc/{pid}").exists() and time.monotonic() - began < PATIENCE_SECONDS:
+            time.sleep(0.0005)
+        self._ledger.killed(MORTAL)
         while True:
             try:
                 side.complete(MORTAL, tenant="probe", priority="high")

@@ -79,6 +79,8 @@ def test_a_death_is_for_whoever_was_there() -> None:
     ledger = Ledger()
     killed = from_core("worker.killed", "it was killed", "")
     early = ledger.part("marked", "mortal")
+    ledger.dying("mortal")
+    assert failed(ledger, ledger.part("marked", "mortal"), asking(), killed) == "worker.killed"
     ledger.killed("mortal")
     assert failed(ledger, early, asking(), killed) == "worker.killed"
     assert ledger.faults == []
