@@ -75,7 +75,7 @@ def measure(loads: Loads, console: Console) -> list[Measurement]:
         pair("open, against reading the plain file into a memfd", "open", "read", 1.35),
         pair("open, against the same into huge pages", "open", "draft", 1.35),
         pair("open, against the plain checked load", "open", "checked", 1 / 1.3),
-        pair("open from the disk, against reading from it", "open cold", "read cold", 1.1),
+        pair("open from the disk, against reading the same file", "open cold", "read-sealed cold", 1.1),
     ]
 
 

@@ -846,7 +846,7 @@ class Model:
 
         Raises OptionError, PromptError, RequestError, WorkerError.
         """
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, timeout: float) -> list[int]:
         """Ids of plain text; special tokens in it are not parsed. BOS as the model says.
 
         Raises PromptError, RequestError, WorkerError.

@@ -294,7 +294,7 @@ def test_a_whole_answer_wakes_its_reader_once(tiny: Model) -> None:
     )
     try:
         sampling = Sampling(max_tokens=32, logit_bias=ON)
-        generation = local.generate("the", sampling, None, tenant=None, priority="normal", whole=True)
+        generation = local.generate("the", sampling, 60.0, tenant=None, priority="normal", whole=True)
         events = [generation.next()]
         while not isinstance(events[-1], Finished):
             events.append(generation.next())

@@ -129,7 +129,7 @@ def test_few_places_are_enough(tiny: Model, embedder: Router, limits: dict[str, 
         # Without one of its own under way, a call finds no place, as others do.
         held = router._registry._entries["tiny"].backend
         assert held is not None
-        generation = held.embed(["x"], None, normalize=True, tenant=b"someone", priority="normal")
+        generation = held.embed(["x"], 60.0, normalize=True, tenant=b"someone", priority="normal")
         with pytest.raises(RequestError) as caught:
             router.embed("one", tenant="someone")
         assert caught.value.code in {"request.busy", "request.tenant_busy"}
@@ -206,7 +206,7 @@ def test_a_model_that_answers_does_not_embed_and_the_other_way_round(
     # The words of both sides are the same.
     backend = shared._registry._entries["tiny"].backend
     assert backend is not None
-    generation = backend.embed(["x"], None, normalize=True, tenant=None, priority="normal")
+    generation = backend.embed(["x"], 60.0, normalize=True, tenant=None, priority="normal")
     with pytest.raises(RequestError) as workers:
         generation.next()
     with pytest.raises(RequestError) as ours:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from strongroom import AsyncRouter, Limits, RequestError, Router, Sandboxing, Security, Settings
+from strongroom import AsyncRouter, Limits, OptionError, RequestError, Router, Sandboxing, Security, Settings
 from strongroom.backends.local import Local
 from tests.conftest import Model
 
@@ -144,6 +144,31 @@ def test_tokenizing_waits_no_longer_than_a_request_may(
         assert router.tokenize("x", model="first")
 
 
+def test_a_start_and_the_tokenizing_after_it_share_the_time(
+    resting: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = hear_timeouts(monkeypatch, "tokenize")
+    start = Start(resting, "first", monkeypatch)
+    threading.Timer(0.1, start.goes_on.set).start()
+    assert resting.tokenize("x", model="first")
+    assert resting.tokenize("x", model="first")
+    waited, whole = heard
+    assert waited <= 59.9
+    assert whole == 60
+
+
+@pytest.mark.parametrize("timeout", ["61s", 0, "soon"])
+def test_what_no_timeout_may_be_starts_nothing(timeout: Any, tiny: Model, room: int) -> None:
+    with Router(settings(total_memory=room)) as router:
+        load_two(router, tiny)
+        for ask in (router.complete, router.publish):
+            with pytest.raises(OptionError, match="timeout must be"):
+                ask("x", model="first", timeout=timeout)
+        with pytest.raises(OptionError, match="timeout must be"):
+            router.stream("x", model="first", timeout=timeout)
+        assert [info.state for info in router.models()] == ["resting", "ready"]
+
+
 def test_what_was_cancelled_meanwhile_is_not_asked(resting: Router, monkeypatch: pytest.MonkeyPatch) -> None:
     start = Start(resting, "first", monkeypatch)
     heard = hear_timeouts(monkeypatch, "generate")
@@ -180,7 +205,7 @@ def test_what_is_published_has_what_the_start_left_of_its_time(
     assert resting.publish("hello world, the sky is blue because of it", model="first", timeout="20s") > 0
     waited, whole = heard
     assert 0 < waited < 20
-    assert whole == "20s"
+    assert whole == 20
 
 
 def test_the_first_texts_have_what_the_start_left_of_their_time(
@@ -193,7 +218,7 @@ def test_the_first_texts_have_what_the_start_left_of_their_time(
         assert router.embed(["hello"] * 2, model="first", timeout="20s").shape[0] == 2
         waited, whole = heard
         assert 0 < waited < 20
-        assert whole == "20s"
+        assert whole == 20
 
 
 @pytest.mark.parametrize(("method", "options"), [("publish", {}), ("embed", {"embeddings": "mean"})])

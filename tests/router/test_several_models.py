@@ -307,8 +307,6 @@ def test_the_time_of_a_start_is_the_request_s(narrow: tuple[Router, Path]) -> No
     with pytest.raises(RequestError) as caught:
         router.complete("x", model="first", timeout="1ms")
     assert caught.value.code == "request.deadline"
-    with pytest.raises(OptionError, match="timeout must be at most 60s"):
-        router.complete("x", model="first", timeout="61s")
 
 
 def test_a_start_that_leaves_less_than_a_timeout_may_be_is_late(

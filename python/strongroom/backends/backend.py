@@ -102,7 +102,7 @@ class Backend(Protocol):
         self,
         prompt: str | Sequence[Message],
         sampling: Sampling,
-        timeout: str | float | None,
+        timeout: float,
         *,
         tenant: bytes | None,
         priority: Priority,
@@ -110,7 +110,7 @@ class Backend(Protocol):
     ) -> Generation:
         """Ask for a continuation of text, or for an answer to messages; returns at once.
 
-        `timeout` None is the longest that the settings allow. A `whole` answer comes in one piece, at its
+        `timeout` is in seconds, at most what the settings allow. A `whole` answer comes in one piece, at its
         end, or in a few where it is long; any other as it is decoded. `tenant`, 1 to 256 bytes, is whose it
         is; of those that wait the ones of a higher `priority` go first.
         """
@@ -118,7 +118,7 @@ class Backend(Protocol):
     def embed(
         self,
         texts: Sequence[str],
-        timeout: str | float | None,
+        timeout: float,
         *,
         normalize: bool,
         tenant: bytes | None,
@@ -126,10 +126,10 @@ class Backend(Protocol):
     ) -> Generation:
         """Ask for the vectors of 1 to `MAX_TEXTS` texts, of `MAX_BYTES` together; returns at once."""
 
-    def publish(self, prompt: str | Sequence[Message], timeout: str | float | None) -> Generation:
+    def publish(self, prompt: str | Sequence[Message], timeout: float) -> Generation:
         """Ask for a prefix that every tenant may begin with; returns at once."""
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, timeout: float) -> list[int]:
         """Return the ids of plain text."""
 
     def release(self) -> None:

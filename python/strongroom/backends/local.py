@@ -14,9 +14,8 @@ from strongroom.errors import OptionError, StrongroomError
 from strongroom.messages import Message
 from strongroom.models.evidence import Evidence
 from strongroom.options import shown
-from strongroom.quantities import seconds_of
 from strongroom.results import ModelInfo, Piece, Timings
-from strongroom.sampling import Sampling, out_of_range, whole
+from strongroom.sampling import Sampling, whole
 from strongroom.settings import MAX_CONTEXT, Settings
 from strongroom.text import utf8_size
 from strongroom.trust.decision import Decision
@@ -164,7 +163,6 @@ class Local:
             None if chat_template is None else hashlib.sha256(chat_template.encode()).hexdigest()
         )
         self._isolation = security.isolation
-        self._timeout = security.sandboxing.timeout_seconds
         self._piece_interval = settings.limits.piece_interval_seconds
         if security.isolation == "danger-none":
             logger.warning('%r runs with isolation="danger-none": no layer of the sandbox is in force', name)
@@ -183,7 +181,7 @@ class Local:
             address_space=security.sandboxing.address_space,
             cores=security.sandboxing.cores,
             load_timeout=settings.limits.load_timeout_seconds,
-            request_timeout=self._timeout,
+            request_timeout=security.sandboxing.timeout_seconds,
             concurrent_requests=settings.limits.concurrent_requests,
             tenant_requests=settings.limits.tenant_requests,
             max_concurrent=capacity.max_concurrent,
@@ -253,7 +251,7 @@ class Local:
         self,
         prompt: str | Sequence[Message],
         sampling: Sampling,
-        timeout: str | float | None,
+        timeout: float,
         *,
         tenant: bytes | None,
         priority: Priority,
@@ -274,7 +272,7 @@ class Local:
                 logit_bias=list(sampling.logit_bias.items()),
                 stop=list(sampling.stop),
                 max_tokens=sampling.max_tokens,
-                timeout=self._seconds(timeout),
+                timeout=timeout,
                 piece_interval=None if whole else self._piece_interval,
                 tenant=tenant,
                 priority=priority,
@@ -284,25 +282,24 @@ class Local:
     def embed(
         self,
         texts: Sequence[str],
-        timeout: str | float | None,
+        timeout: float,
         *,
         normalize: bool,
         tenant: bytes | None,
         priority: Priority,
     ) -> LocalGeneration:
         """Ask the worker for vectors; returns at once."""
-        seconds = self._seconds(timeout)
         return LocalGeneration(
-            self._model.embed(texts, normalize=normalize, timeout=seconds, tenant=tenant, priority=priority)
+            self._model.embed(texts, normalize=normalize, timeout=timeout, tenant=tenant, priority=priority)
         )
 
-    def publish(self, prompt: str | Sequence[Message], timeout: str | float | None) -> LocalGeneration:
+    def publish(self, prompt: str | Sequence[Message], timeout: float) -> LocalGeneration:
         """Ask the worker to keep a prefix for everyone; returns at once."""
-        return LocalGeneration(self._model.publish(said(prompt), timeout=self._seconds(timeout)))
+        return LocalGeneration(self._model.publish(said(prompt), timeout=timeout))
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, timeout: float) -> list[int]:
         """Return the ids of plain text."""
-        return self._model.tokenize(text)
+        return self._model.tokenize(text, timeout=timeout)
 
     def release(self) -> None:
         """Let it start a worker again."""
@@ -311,12 +308,3 @@ class Local:
     def close(self) -> None:
         """End the worker."""
         self._model.close()
-
-    def _seconds(self, timeout: str | float | None) -> float:
-        """Check a request's timeout against the settings'."""
-        if timeout is None:
-            return self._timeout
-        seconds = seconds_of("timeout", timeout, OptionError, "option.out_of_range")
-        if seconds > self._timeout:
-            raise out_of_range("timeout", seconds, f"at most {self._timeout:g}s, as the settings say")
-        return seconds

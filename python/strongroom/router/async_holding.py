@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 __all__ = ["async_embed", "async_publish"]
 
 
-async def ready(held: Held, within: str | float | None) -> Ready:
+async def ready(held: Held) -> Ready:
     """Return what serves the model; one that rests is started first, while the loop goes on."""
     if held.lease.backend is not None:
-        return held.ready(within)
+        return held.ready()
     starting = held.lease.wake()
     # Not cancelled with this task: it is started for everyone who waits. Nobody need hear why it failed.
     future = asyncio.wrap_future(starting)
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
-    await asyncio.wait([future], timeout=held.left(within))
-    return held.started(starting, within)
+    await asyncio.wait([future], timeout=held.left())
+    return held.started(starting)
 
 
 async def async_embed(
     registry: Registry, bells: Bells, model: str | None, embedding: Embedding, within: str | float | None
 ) -> "NDArray[np.float32]":
     """Compute the vectors; cancelled, it stops what is under way."""
-    with Held(registry, model) as held:
-        embedding.begin(*await ready(held, within))
+    with Held(registry, model, within) as held:
+        embedding.begin(*await ready(held), held.timeout)
         try:
             while (generation := embedding.oldest()) is not None:
                 listening = bells.listening()
@@ -49,8 +49,8 @@ async def async_publish(
 ) -> int:
     """Publish a prefix, and keep it for when the model is started again; return its tokens."""
     prefix = prefix_of(prompt)
-    with Held(registry, model) as held:
-        backend, left = await ready(held, within)
+    with Held(registry, model, within) as held:
+        backend, left = await ready(held)
         generation, listening = backend.publish(prefix, left), bells.listening()
         try:
             while (tokens := published(await listening.next(generation))) is None:

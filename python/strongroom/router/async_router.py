@@ -231,7 +231,7 @@ class AsyncRouter:
         timeout: str | float | None = None,  # noqa: ASYNC109 - the worker's deadline, not the waiter's
     ) -> "NDArray[np.float32]":
         """Do what `Router.embed` does; cancelled, it stops the computing."""
-        embedding = Embedding(texts, normalize=normalize, tenant=tenant, priority=priority, timeout=timeout)
+        embedding = Embedding(texts, normalize=normalize, tenant=tenant, priority=priority)
         return await async_embed(self._registry, self._bells, model, embedding, timeout)
 
     async def publish(

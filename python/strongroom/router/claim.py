@@ -1,12 +1,14 @@
-"""What a request claims: whose it is, and how urgent, as a caller says it."""
+"""What a request claims: whose it is, how urgent, and how long it may take, as a caller says it."""
 
 from typing import cast, get_args
 
 from strongroom.backends.backend import Priority
 from strongroom.errors import OptionError
+from strongroom.quantities import seconds_of
+from strongroom.sampling import out_of_range
 from strongroom.text import utf8_size
 
-__all__ = ["MAX_TENANT", "checked_priority", "checked_tenant"]
+__all__ = ["MAX_TENANT", "checked_priority", "checked_tenant", "checked_timeout"]
 
 MAX_TENANT = 256
 
@@ -35,3 +37,13 @@ def checked_priority(priority: object) -> Priority:
     if priority not in get_args(Priority):
         raise OptionError("option.out_of_range", f"priority must be one of {', '.join(get_args(Priority))}")
     return cast("Priority", priority)
+
+
+def checked_timeout(timeout: str | float | None, longest: float) -> float:
+    """Check a timeout; return its seconds: `longest`, as the settings say, at most and by default."""
+    if timeout is None:
+        return longest
+    seconds = seconds_of("timeout", timeout, OptionError, "option.out_of_range")
+    if seconds > longest:
+        raise out_of_range("timeout", seconds, f"at most {longest:g}s, as the settings say")
+    return seconds

@@ -37,7 +37,6 @@ class Embedding:
         normalize: bool,
         tenant: object,
         priority: object,
-        timeout: str | float | None,
     ) -> None:
         """Check what `embed` was given.
 
@@ -55,16 +54,17 @@ class Embedding:
         self._normalize = normalize
         self._tenant = checked_tenant(tenant)
         self._priority: Priority = checked_priority(priority)
-        self._timeout = timeout
         self._left = orders(self._texts)
         self._next = next(self._left, None)
         self._asked: deque[tuple[slice, Generation]] = deque()
         self._backend: Backend | None = None
-        self._first_timeout: str | float | None = None
+        self._first_timeout = self._timeout = 0.0
         self._rows: NDArray[np.float32] | None = None
 
-    def begin(self, backend: Backend, left: str | float | None) -> None:
-        """Ask `backend` from now on. The first request's time began with the call: this is `left` of it.
+    def begin(self, backend: Backend, left: float, timeout: float) -> None:
+        """Ask `backend` from now on, each request with `timeout` seconds.
+
+        The first one's time began with the call: this is `left` of it.
 
         Raises RequestError where its model was loaded for answers.
         """
@@ -78,7 +78,7 @@ class Embedding:
                 "the model was loaded to generate",
                 "load the model with embeddings=True to embed, and without it to generate",
             )
-        self._backend, self._first_timeout = backend, left
+        self._backend, self._first_timeout, self._timeout = backend, left, timeout
         self._rows = np.empty((len(self._texts), info.dimensions), np.float32)
 
     @property
@@ -162,8 +162,8 @@ def embed(
     registry: Registry, model: str | None, embedding: Embedding, timeout: str | float | None
 ) -> "NDArray[np.float32]":
     """Compute the vectors in this thread."""
-    with Held(registry, model) as held:
-        embedding.begin(*held.ready(timeout))
+    with Held(registry, model, timeout) as held:
+        embedding.begin(*held.ready(), held.timeout)
         try:
             while (generation := embedding.oldest()) is not None:
                 while not embedding.take(generation.next()):

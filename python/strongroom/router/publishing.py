@@ -28,11 +28,14 @@ def published(event: Event) -> int | None:
     return event.tokens if isinstance(event, Published) else None
 
 
-def read_again(name: str, backend: Backend, prefixes: Sequence[Prefix]) -> None:
-    """Publish again, to what serves a model that rested; what fails is logged, and costs time alone."""
+def read_again(name: str, backend: Backend, prefixes: Sequence[Prefix], timeout: float) -> None:
+    """Publish again, to what serves a model that rested; what fails is logged, and costs time alone.
+
+    Each may take `timeout` seconds.
+    """
     for prefix in prefixes:
         try:
-            generation = backend.publish(prefix, None)
+            generation = backend.publish(prefix, timeout)
             while published(generation.next()) is None:
                 pass
         except StrongroomError as error:

@@ -260,7 +260,7 @@ class Registry:
             return
         with self._lock:
             prefixes = tuple(entry.prefixes)
-        read_again(entry.name, backend, prefixes)
+        read_again(entry.name, backend, prefixes, self.timeout)
         info = backend.info()
         with self._lock:
             entry.starting = None

@@ -6,10 +6,10 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from strongroom.backends.backend import Backend, Generation, Priority
-from strongroom.errors import OptionError, StrongroomError
+from strongroom.errors import StrongroomError
 from strongroom.messages import conversation, plain_text
-from strongroom.quantities import MIN_SECONDS, seconds_of
-from strongroom.router.claim import checked_priority, checked_tenant
+from strongroom.quantities import MIN_SECONDS
+from strongroom.router.claim import checked_priority, checked_tenant, checked_timeout
 from strongroom.router.leased import Leased, Waking, late, own
 from strongroom.router.publishing import prefix_of, published
 from strongroom.router.registry import Lease, Registry
@@ -79,20 +79,17 @@ def begun(
 ) -> Begun:
     """Ask the model that is held; `longest` is what the settings let a request take, in seconds."""
     whose, urgency = checked_tenant(tenant), checked_priority(priority)
+    seconds = checked_timeout(timeout, longest)
     sampling = Sampling.of(options)
     checked = plain_text(prompt) if raw else conversation(prompt)
     if lease.backend is not None:
         asked = lease.backend.generate(
-            checked, sampling, timeout, tenant=whose, priority=urgency, whole=whole
+            checked, sampling, seconds, tenant=whose, priority=urgency, whole=whole
         )
         return Begun(Leased(lease, asked), lease.name, sampling.seed)
 
-    limit = longest if timeout is None else timeout
-    seconds = seconds_of("timeout", limit, OptionError, "option.out_of_range")
-
     def ask(backend: Backend, waited: float) -> Generation:
-        # More than the settings allow is for the backend to refuse.
-        left = seconds if seconds > longest else seconds - waited
+        left = seconds - waited
         if left < MIN_SECONDS:  # which no timeout may be: the caller's was not wrong, it is over
             raise late()
         return backend.generate(checked, sampling, left, tenant=whose, priority=urgency, whole=whole)
@@ -104,61 +101,49 @@ class Ready(NamedTuple):
     """What serves a model that is held."""
 
     backend: Backend
-    left: str | float | None
-    """What is left of the timeout of the call, for what is asked first."""
+    left: float
+    """Seconds of the call's that are left, for what is asked first."""
 
 
 class Held:
     """A model that is held until its `with` block ends, for requests that are put to what serves it."""
 
-    def __init__(self, registry: Registry, model: object) -> None:
-        """Hold it.
+    def __init__(self, registry: Registry, model: object, timeout: str | float | None = None) -> None:
+        """Hold it. The time of the call begins: as long as `timeout`, or as the settings let a request take.
 
-        Raises RouterError.
+        Raises OptionError, RouterError.
         """
-        self._longest = registry.timeout
+        self.timeout = checked_timeout(timeout, registry.timeout)
         self._called = time.monotonic()
         self.lease = registry.lease(model)
 
-    def ready(self, timeout: str | float | None) -> Ready:
-        """Return what serves it; one that rests is started first, for which `timeout` is waited at most.
+    def ready(self) -> Ready:
+        """Return what serves it; one that rests is started first, within the time of the call.
 
-        Raises OptionError, RequestError, and why it can't be started.
+        Raises RequestError, and why it can't be started.
         """
         if self.lease.backend is not None:
-            return Ready(self.lease.backend, timeout)
-        return self.started(self.lease.wake(), timeout)
+            return Ready(self.lease.backend, self.timeout)
+        return self.started(self.lease.wake())
 
-    def left(self, timeout: str | float | None) -> float:
-        """Return the seconds in which the model has to be started.
+    def left(self) -> float:
+        """Return the seconds of the call's time that are left."""
+        return max(0.0, self.timeout - (time.monotonic() - self._called))
 
-        Raises OptionError.
+    def started(self, starting: Future[Backend]) -> Ready:
+        """Wait for what `lease.wake` began, for what is left of the call's time at most.
+
+        Raises RequestError, and why it can't be started.
         """
-        seconds = min(self._seconds(timeout), self._longest)
-        return max(0.0, seconds - (time.monotonic() - self._called))
-
-    def _seconds(self, timeout: str | float | None) -> float:
-        limit = self._longest if timeout is None else timeout
-        return seconds_of("timeout", limit, OptionError, "option.out_of_range")
-
-    def started(self, starting: Future[Backend], timeout: str | float | None) -> Ready:
-        """Wait for what `lease.wake` began, for what is left of `timeout` at most.
-
-        Raises OptionError, RequestError, and why it can't be started.
-        """
-        left = self.left(timeout)
         try:
-            backend = starting.result(left)
+            backend = starting.result(self.left())
         except TimeoutError:
             if starting.done():  # the start's own
                 raise
             raise late() from None
         except StrongroomError as error:
             raise own(error) from None
-        # More than the settings allow is for the backend to refuse.
-        if (seconds := self._seconds(timeout)) > self._longest:
-            return Ready(backend, seconds)
-        left = self.left(timeout)
+        left = self.left()
         if left < MIN_SECONDS:
             raise late()
         return Ready(backend, left)
@@ -177,9 +162,9 @@ class Held:
 def publish(registry: Registry, prompt: object, model: str | None, timeout: str | float | None) -> int:
     """Publish a prefix, and keep it for when the model is started again; return its tokens."""
     prefix = prefix_of(prompt)
-    with Held(registry, model) as held:
-        ready = held.ready(timeout)
-        generation = ready.backend.publish(prefix, ready.left)
+    with Held(registry, model, timeout) as held:
+        backend, left = held.ready()
+        generation = backend.publish(prefix, left)
         while (tokens := published(generation.next())) is None:
             pass
         held.lease.published(prefix)
@@ -197,7 +182,8 @@ def release(registry: Registry, model: str) -> None:
 
 
 def tokenize(registry: Registry, text: object, model: str | None) -> list[int]:
-    """Return the ids of a text; a model that rests is waited for as long as a request may take."""
+    """Return the ids of a text, within the time that a request may take, a start included."""
     checked = plain_text(text)
     with Held(registry, model) as held:
-        return held.ready(None).backend.tokenize(checked)
+        backend, left = held.ready()
+        return backend.tokenize(checked, left)

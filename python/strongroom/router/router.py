@@ -288,7 +288,7 @@ class Router:
         Raises PromptError, OptionError, RequestError (`request.wrong_task` of a model that answers),
         WorkerError, RouterError, and SettingsError without NumPy.
         """
-        embedding = Embedding(texts, normalize=normalize, tenant=tenant, priority=priority, timeout=timeout)
+        embedding = Embedding(texts, normalize=normalize, tenant=tenant, priority=priority)
         return embed(self._registry, model, embedding, timeout)
 
     def publish(self, prompt: Prompt, *, model: str | None = None, timeout: str | float | None = None) -> int:

@@ -1,18 +1,23 @@
 //! Requests for vectors, computed together.
 
 use std::{
+    cmp::Reverse,
     collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use strongroom_protocol::{Embed, Embedded, Event, MAX_EMBED_TEXTS, MAX_TEXT, Priority};
+use strongroom_protocol::{Embed, Embedded, Event, LONG_TEXT, MAX_EMBED_TEXTS, MAX_TEXT, Priority};
 
 use crate::{
-    EngineError, Token, Vocabulary,
+    EngineError, Token, Tokenizer, Vocabulary,
     embedding::{EmbeddingContext, TEXTS},
     sequence::{cancelled, refuse},
 };
+
+use waiting::{Reading, Waiting};
+
+mod waiting;
 
 /// Requests for vectors. Each step computes some texts of some requests, those of one request after
 /// those of another, so that a large one holds no small one up.
@@ -20,18 +25,15 @@ use crate::{
 pub struct Embedder {
     context: EmbeddingContext,
     vocabulary: Arc<Vocabulary>,
+    /// Where long texts are tokenized; between steps where there is none.
+    tokenizer: Option<Tokenizer>,
+    /// Whose texts the tokenizer has: those of one request at a time, so that the priority decides.
+    being_read: Option<u64>,
     limit: usize,
     waiting: Vec<Waiting>,
     /// The next one to be computed comes first.
     live: VecDeque<Live>,
     cancelled: Vec<u64>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    order: Embed,
-    arrived: Instant,
-    deadline: Option<Instant>,
 }
 
 /// A request whose texts were accepted.
@@ -50,11 +52,19 @@ struct Live {
 }
 
 impl Embedder {
-    /// Holds at most `limit` requests.
-    pub fn new(context: EmbeddingContext, vocabulary: Vocabulary, limit: usize) -> Self {
+    /// Holds at most `limit` requests. Long texts are handed to `tokenizer`, where there is one, and what
+    /// it makes of them to [`Self::read`].
+    pub fn new(
+        context: EmbeddingContext,
+        vocabulary: Vocabulary,
+        tokenizer: Option<Tokenizer>,
+        limit: usize,
+    ) -> Self {
         Self {
             context,
             vocabulary: Arc::new(vocabulary),
+            tokenizer,
+            being_read: None,
             limit: limit.max(1),
             waiting: Vec::new(),
             live: VecDeque::new(),
@@ -72,9 +82,22 @@ impl Embedder {
         &self.vocabulary
     }
 
-    /// Whether there is nothing to step.
+    /// Whether there is nothing to step, until something is heard: an order, or the tokenizer.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.live.is_empty()
+        let may_go_on = |waiting: &Waiting| match waiting.reading {
+            Reading::Later | Reading::Done(_) => true,
+            Reading::First => self.being_read.is_none(),
+            Reading::Now => false,
+        };
+        self.live.is_empty() && self.cancelled.is_empty() && !self.waiting.iter().any(may_go_on)
+    }
+
+    /// When a step has something to do although [`Self::is_idle`]: who waits for the tokenizer is late.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.waiting
+            .iter()
+            .filter_map(|waiting| waiting.deadline)
+            .min()
     }
 
     /// Whether `request` waits or is being computed.
@@ -105,13 +128,28 @@ impl Embedder {
                 bound: MAX_TEXT,
             });
         }
+        // A deadline that the clock can't express is none.
         let deadline = arrived.checked_add(Duration::from_millis(order.timeout_ms));
+        let reading = match &self.tokenizer {
+            Some(_) if bytes > LONG_TEXT => Reading::First,
+            _ => Reading::Later,
+        };
         self.waiting.push(Waiting {
             order,
             arrived,
             deadline,
+            reading,
         });
         Ok(())
+    }
+
+    /// What the tokenizer made of the texts of `request`, which may have gone meanwhile.
+    pub fn read(&mut self, request: u64, tokens: Result<Vec<Vec<Token>>, EngineError>) {
+        self.being_read.take_if(|read| *read == request);
+        let mut waiting = self.waiting.iter_mut();
+        if let Some(waiting) = waiting.find(|waiting| waiting.is_read_for(request)) {
+            waiting.reading = Reading::Done(tokens);
+        }
     }
 
     /// Stops `request` with the next step; an unknown one is ignored.
@@ -125,7 +163,9 @@ impl Embedder {
     pub fn step(&mut self, events: &mut Vec<Event>) {
         self.drop_cancelled(events);
         self.drop_late(events);
-        if self.begin_all(events) {
+        let some_began = self.begin_all(events);
+        self.read_next();
+        if some_began {
             // The host hears who began before anything is computed.
             return;
         }
@@ -167,14 +207,42 @@ impl Embedder {
         });
     }
 
-    fn begin_all(&mut self, events: &mut Vec<Event>) -> bool {
-        if self.waiting.is_empty() {
-            return false;
+    /// Hands the next long texts to the tokenizer.
+    fn read_next(&mut self) {
+        let Some(tokenizer) = &self.tokenizer else {
+            return;
+        };
+        if self.being_read.is_some() {
+            return;
         }
-        for waiting in std::mem::take(&mut self.waiting) {
+        let unread = self
+            .waiting
+            .iter_mut()
+            .filter(|waiting| waiting.is_unread());
+        // Of one priority the first: it is the last of those that are the least in reverse.
+        let Some(next) = unread.min_by_key(|waiting| Reverse(waiting.order.priority)) else {
+            return;
+        };
+        next.reading = Reading::Now;
+        let request = next.order.request;
+        let texts = std::mem::take(&mut next.order.texts);
+        let vocabulary = Arc::clone(&self.vocabulary);
+        tokenizer.read_texts(request, texts, vocabulary, self.context.length());
+        self.being_read = Some(request);
+    }
+
+    fn begin_all(&mut self, events: &mut Vec<Event>) -> bool {
+        let length = self.context.length();
+        let before = self.waiting.len();
+        for waiting in self.waiting.extract_if(.., |waiting| waiting.may_begin()) {
             let request = waiting.order.request;
-            match self.begin(waiting) {
-                Ok(live) => {
+            let texts = match waiting.reading {
+                Reading::Done(texts) => texts,
+                _ => self.vocabulary.tokenize_all(&waiting.order.texts, length),
+            };
+            match texts {
+                Ok(texts) => {
+                    let live = Live::new(&waiting.order, waiting.arrived, waiting.deadline, texts);
                     events.push(Event::Began {
                         request,
                         prompt_tokens: live.tokens,
@@ -188,49 +256,8 @@ impl Embedder {
         // Stable: of one priority the first comes first.
         self.live
             .make_contiguous()
-            .sort_by_key(|live| std::cmp::Reverse(live.priority));
-        true
-    }
-
-    fn begin(&self, waiting: Waiting) -> Result<Live, EngineError> {
-        let order = waiting.order;
-        let length = self.context.length();
-        let texts = order
-            .texts
-            .iter()
-            .map(|text| {
-                if !self.vocabulary.may_fit(text.0.len(), length as usize) {
-                    return Err(EngineError::PromptTooLong {
-                        size: format!("{} bytes", text.0.len()),
-                        context: length,
-                    });
-                }
-                let tokens = self.vocabulary.tokenize(&text.0)?;
-                if text.0.is_empty() || tokens.is_empty() {
-                    return Err(EngineError::PromptEmpty);
-                }
-                if tokens.len() > length as usize {
-                    return Err(EngineError::PromptTooLong {
-                        size: format!("{} tokens", tokens.len()),
-                        context: length,
-                    });
-                }
-                Ok(tokens)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let tokens = texts.iter().map(Vec::len).sum::<usize>();
-        let size = texts.len() * self.context.dimensions() * size_of::<f32>();
-        Ok(Live {
-            request: order.request,
-            priority: order.priority,
-            arrived: waiting.arrived,
-            deadline: waiting.deadline,
-            normalize: order.normalize,
-            texts,
-            next: 0,
-            tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
-            rows: Vec::with_capacity(size),
-        })
+            .sort_by_key(|live| Reverse(live.priority));
+        self.waiting.len() < before
     }
 
     /// Computes as many texts as fit, in the order of the requests; a request of which texts are left
@@ -334,6 +361,28 @@ impl Embedder {
             left.insert(behind, first);
         }
         self.live = left;
+    }
+}
+
+impl Live {
+    fn new(
+        order: &Embed,
+        arrived: Instant,
+        deadline: Option<Instant>,
+        texts: Vec<Vec<Token>>,
+    ) -> Self {
+        let tokens = texts.iter().map(Vec::len).sum::<usize>();
+        Self {
+            request: order.request,
+            priority: order.priority,
+            arrived,
+            deadline,
+            normalize: order.normalize,
+            texts,
+            next: 0,
+            tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
+            rows: Vec::new(),
+        }
     }
 }
 

@@ -38,6 +38,13 @@ enum Text {
         text: Private,
         vocabulary: Arc<Vocabulary>,
     },
+    Several {
+        request: u64,
+        texts: Vec<Private>,
+        vocabulary: Arc<Vocabulary>,
+        /// Tokens that each may have.
+        length: u32,
+    },
 }
 
 /// What became of it.
@@ -56,6 +63,13 @@ pub enum Tokenized {
         request: u64,
         /// As [`Vocabulary::tokenize`] returns them.
         tokens: Result<Vec<Token>, EngineError>,
+    },
+    /// The texts of a request for vectors.
+    Several {
+        /// Whose texts they are.
+        request: u64,
+        /// As [`Vocabulary::tokenize_all`] returns them.
+        tokens: Result<Vec<Vec<Token>>, EngineError>,
     },
 }
 
@@ -104,6 +118,22 @@ impl Tokenizer {
         });
     }
 
+    /// Hands over the texts of `request`, of which each may have `length` tokens.
+    pub(crate) fn read_texts(
+        &self,
+        request: u64,
+        texts: Vec<Private>,
+        vocabulary: Arc<Vocabulary>,
+        length: u32,
+    ) {
+        self.hand(Text::Several {
+            request,
+            texts,
+            vocabulary,
+            length,
+        });
+    }
+
     fn hand(&self, text: Text) {
         // It waits as long as there is a `Tokenizer`; if it panics, so has the process.
         let _ = self.texts.send(text);
@@ -128,6 +158,15 @@ impl Text {
             } => Tokenized::Plain {
                 request,
                 tokens: vocabulary.tokenize(&text.0),
+            },
+            Self::Several {
+                request,
+                texts,
+                vocabulary,
+                length,
+            } => Tokenized::Several {
+                request,
+                tokens: vocabulary.tokenize_all(&texts, length),
             },
         }
     }

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use llama_cpp_sys_2 as sys;
-use strongroom_protocol::MAX_TEXT;
+use strongroom_protocol::{MAX_TEXT, Private};
 use strongroom_template::{ControlToken, ControlTokens, Kind, Untokenizable};
 
 use crate::{EngineError, Model, Token, ffi, residue, splitting::Splitting};
@@ -194,6 +194,36 @@ impl Vocabulary {
         }
         tokens.extend(self.tokenize_plain(text)?);
         Ok(tokens)
+    }
+
+    /// The tokens of each of `texts`, all as [`Self::tokenize`] returns them.
+    ///
+    /// # Errors
+    /// As it has; [`EngineError::PromptEmpty`] if one is empty, [`EngineError::PromptTooLong`] if one
+    /// has more than `length` tokens.
+    pub(crate) fn tokenize_all(
+        &self,
+        texts: &[Private],
+        length: u32,
+    ) -> Result<Vec<Vec<Token>>, EngineError> {
+        let too_long = |size| EngineError::PromptTooLong {
+            size,
+            context: length,
+        };
+        let tokens = |Private(text): &Private| {
+            if !self.may_fit(text.len(), length as usize) {
+                return Err(too_long(format!("{} bytes", text.len())));
+            }
+            let tokens = self.tokenize(text)?;
+            if text.is_empty() || tokens.is_empty() {
+                return Err(EngineError::PromptEmpty);
+            }
+            if tokens.len() > length as usize {
+                return Err(too_long(format!("{} tokens", tokens.len())));
+            }
+            Ok(tokens)
+        };
+        texts.iter().map(tokens).collect()
     }
 
     /// The tokens of `text` alone; none of them is a control token.

@@ -233,12 +233,7 @@ impl Model {
         self.same_process()?;
         check_length(bytes)?;
         let timeout = Duration::from_millis(timeout_ms);
-        if timeout.is_zero() || timeout > self.request_timeout {
-            return Err(HostError::Option {
-                option: "timeout",
-                reason: format!("must be above 0 and at most {:?}", self.request_timeout),
-            });
-        }
+        self.check_timeout(timeout)?;
         let tenant = tenant
             .map(|tenant| self.served.key_of(tenant))
             .transpose()?;
@@ -260,15 +255,22 @@ impl Model {
     /// # Errors
     /// As [`generate`](Self::generate), and what the worker refuses.
     pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, HostError> {
+        self.tokenize_within(text, self.request_timeout)
+    }
+
+    /// As [`tokenize`](Self::tokenize), but waits for `timeout` at most.
+    ///
+    /// # Errors
+    /// As it has, and [`HostError::Option`] for a timeout of nothing or over the request timeout.
+    pub fn tokenize_within(&self, text: &str, timeout: Duration) -> Result<Vec<u32>, HostError> {
         self.same_process()?;
         check_length(text.len())?;
+        self.check_timeout(timeout)?;
         let slot = self
             .desk
-            .submit(Kind::Tokenize, None, self.request_timeout, |request| {
-                Order::Tokenize {
-                    request,
-                    text: text.into(),
-                }
+            .submit(Kind::Tokenize, None, timeout, |request| Order::Tokenize {
+                request,
+                text: text.into(),
             })?;
         // The supervisor ends every request by its deadline.
         match slot.wait(None) {
@@ -295,6 +297,16 @@ impl Model {
         if let Some(thread) = supervisor.take() {
             // It catches its own panics.
             let _ = thread.join();
+        }
+        Ok(())
+    }
+
+    fn check_timeout(&self, timeout: Duration) -> Result<(), HostError> {
+        if timeout.is_zero() || timeout > self.request_timeout {
+            return Err(HostError::Option {
+                option: "timeout",
+                reason: format!("must be above 0 and at most {:?}", self.request_timeout),
+            });
         }
         Ok(())
     }

@@ -331,10 +331,12 @@ impl Model {
     }
 
     /// Ids of plain text; special tokens in it are not parsed. BOS as the model says.
-    fn tokenize(&self, text: &Bound<'_, PyString>) -> Result<Vec<u32>, Error> {
+    #[pyo3(signature = (text, *, timeout))]
+    fn tokenize(&self, text: &Bound<'_, PyString>, timeout: f64) -> Result<Vec<u32>, Error> {
         let model = Arc::clone(&self.0);
         let plain = arguments::text("the text", text)?;
-        detach::abandonable(text.py(), move || model.tokenize(&plain))
+        let timeout = arguments::seconds("timeout", timeout, Error::option)?;
+        detach::abandonable(text.py(), move || model.tokenize_within(&plain, timeout))
     }
 
     /// Ends the worker and its requests. Again is nothing; other methods then raise.

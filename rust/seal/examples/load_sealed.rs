@@ -1,8 +1,8 @@
 //! What `benches/store.py` asks for: one way after the other from a file to an image, in seconds.
 //!
 //! `load PLAIN SEALED SIZE`: writes `SIZE` MiB of random bytes and seals them where the files aren't there,
-//! then answers each line of standard input: `open`, `checked`, `read`, `draft`, each with `cold` behind it
-//! to drop the file from the page cache before.
+//! then answers each line of standard input: `open`, `checked`, `read`, `draft`, or `read-sealed`, each with
+//! `cold` behind it to drop the file from the page cache before.
 #![allow(clippy::print_stdout)]
 
 use std::{
@@ -44,7 +44,8 @@ fn main() -> Anything<()> {
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let (what, cold) = line.split_once(' ').unwrap_or((&line, ""));
-        let file = File::open(if what == "open" { sealed } else { plain })?;
+        let of_sealed = matches!(what, "open" | "read-sealed");
+        let file = File::open(if of_sealed { sealed } else { plain })?;
         if cold == "cold" {
             rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
         }
@@ -57,7 +58,7 @@ fn main() -> Anything<()> {
                 })?
                 .danger_accept(),
             ),
-            "read" => read(&file, size, threads)?,
+            "read" | "read-sealed" => read(&file, size, threads)?,
             "draft" => draft(&file, plain, size, threads)?,
             _ => return Err("there is no such way".into()),
         }

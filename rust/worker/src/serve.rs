@@ -78,7 +78,7 @@ impl Engine {
     fn next_expiry(&self) -> Option<Instant> {
         match self {
             Self::Generate(scheduler) => scheduler.next_expiry(),
-            Self::Embed(_) => None,
+            Self::Embed(embedder) => embedder.next_expiry(),
         }
     }
 
@@ -109,6 +109,12 @@ impl Engine {
                 // An embedder hands over no prompts.
                 if let Self::Generate(scheduler) = self {
                     scheduler.read(request, tokens);
+                }
+            }
+            Arrival::Tokenized(Tokenized::Several { request, tokens }) => {
+                // And who generates, no texts.
+                if let Self::Embed(embedder) = self {
+                    embedder.read(request, tokens);
                 }
             }
         }

@@ -148,7 +148,10 @@ fn load(
             ready.dimensions = u32::try_from(context.dimensions()).unwrap_or(0);
             ready.chat = Some(EngineError::Task { task: "embed" }.fault());
             let vocabulary = model.vocabulary().map_err(refused)?;
-            Engine::Embed(Box::new(Embedder::new(context, vocabulary, limit)))
+            let tokenizer = Some(tokenizer.clone());
+            Engine::Embed(Box::new(Embedder::new(
+                context, vocabulary, tokenizer, limit,
+            )))
         }
     };
     Ok((engine, ready))

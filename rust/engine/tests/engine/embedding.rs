@@ -24,7 +24,7 @@ fn context(model: &Model, pooling: Option<Pooling>) -> Result<EmbeddingContext, 
 
 fn embedder(model: &Model, pooling: Pooling) -> Embedder {
     let context = context(model, Some(pooling)).unwrap();
-    Embedder::new(context, model.vocabulary().unwrap(), 8)
+    Embedder::new(context, model.vocabulary().unwrap(), None, 8)
 }
 
 fn order(request: u64, texts: &[&str], normalize: bool) -> Embed {

@@ -6,6 +6,7 @@ mod answers;
 mod batching;
 mod cache;
 mod embedding;
+mod embedding_long_texts;
 mod errors;
 mod loading;
 mod prefixes;

@@ -60,7 +60,7 @@ impl Rig {
                 self.scheduler.read(request, tokens);
                 request
             }
-            Tokenized::Plain { .. } => panic!("nobody asked for tokens"),
+            other => panic!("nobody asked for it: {other:?}"),
         }
     }
 }
