@@ -85,6 +85,45 @@ def test_a_refused_value_names_the_variable(variable: str, value: str, code: str
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize("trust", ["", "proof = 'digest'", "max_size = '1MB'"])
+def test_a_variable_waives_no_proof_that_the_policy_of_a_file_asks_for(trust: str, tmp_path: Path) -> None:
+    danger = {**BARE, "STRONGROOM_SECURITY__VERIFICATION": "danger-none"}
+    path = written(tmp_path, f"[trust]\n{trust}")
+    with pytest.raises(
+        SettingsError, match=rf"VERIFICATION would waive the proof .* \[trust\] in {path}"
+    ) as caught:
+        load_settings(path, environment=danger)
+    assert caught.value.code == "settings.conflict"
+    path = written(tmp_path, f"[security]\nverification = 'danger-none'\n[trust]\n{trust}")
+    assert load_settings(path, environment=danger).security.verification == "danger-none"
+
+
+@pytest.mark.parametrize(
+    ("option", "said", "other"),
+    [
+        ("hf_endpoint", None, "https://hf.example.org"),
+        ("hf_endpoint", "https://mirror.example.org", "https://huggingface.co"),
+        ("ca_file", None, "{root}"),
+    ],
+)
+def test_a_variable_makes_no_other_host_of_a_trusted_source(
+    option: str, said: str | None, other: str, tmp_path: Path
+) -> None:
+    root = ROOT / "rust/fuzz/keys/root.crt"
+    table = "" if said is None else f"[sources]\n{option} = '{said}'"
+    variable = f"STRONGROOM_SOURCES__{option.upper()}"
+    environment = {**BARE, variable: other.format(root=root)}
+    path = written(tmp_path, f"[trust]\ntrusted_sources = ['hf://acme']\n{table}")
+    with pytest.raises(SettingsError, match=f"{variable} would change what the trusted sources") as caught:
+        load_settings(path, environment=environment)
+    assert caught.value.code == "settings.conflict"
+    if said is not None:
+        assert load_settings(path, environment={**BARE, variable: said}).sources.hf_endpoint == said
+    # Where no source is named, each proof stands for itself.
+    path = written(tmp_path, f"[trust]\n{table}")
+    assert str(getattr(load_settings(path, environment=environment).sources, option)) == environment[variable]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("verification", "always"), ("isolation", "maximum"), ("erasure", "always"), ("separation", "tenant")],

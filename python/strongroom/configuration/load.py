@@ -102,6 +102,7 @@ def composed(
     set_by_variables = variables.read(outside, given)
     if found is not None and "trust" in found.tables:
         given.setdefault("trust.lock", lock_beside(found.path))
+        refuse_waiving(given, set_by_variables, found.path)
         refuse_weakening(given, set_by_variables)
     given |= set_by_variables
     given |= named(command_line, COMMAND_LINE)
@@ -118,13 +119,25 @@ def lock_beside(path: str) -> Given:
     return Given(os.path.join(directory, "strongroom.lock"), Origin("default", f"beside {path}"))  # noqa: PTH118
 
 
+def refuse_waiving(below: Mapping[str, Given], above: Mapping[str, Given], path: str) -> None:
+    """Refuse a variable that waives all proof where the file has a [trust] table, which asks for some."""
+    verification = above.get("security.verification")
+    if verification is None or verification.value != variables.DANGER or "security.verification" in below:
+        return
+    raise SettingsError(
+        "settings.conflict",
+        f"{verification.origin} would waive the proof that [trust] in {path} asks for",
+        "unset the variable, or write it in the file, if that is meant",
+    )
+
+
 def refuse_weakening(below: Mapping[str, Given], above: Mapping[str, Given]) -> None:
     """Refuse variables that ask for less than the file's [trust] does: they may ask for more."""
     said = {name: value for name, value in below.items() if name.startswith("trust.")}
     over = {name: value for name, value in above.items() if name.startswith("trust.")}
-    if not over:
-        return
     before, after = (built(options).security.model_verification for options in (said, said | over))
+    if before.sources:
+        refuse_others_hosts(below, above)
     for option in weakened(before, after, moved=said["trust.lock"].origin.kind == "default"):
         name = f"trust.{option}"
         raise SettingsError(
@@ -132,6 +145,18 @@ def refuse_weakening(below: Mapping[str, Given], above: Mapping[str, Given]) -> 
             f"{over[name].origin} would weaken {name} ({said[name].origin})",
             "unset the variable, or change the file",
         )
+
+
+def refuse_others_hosts(below: Mapping[str, Given], above: Mapping[str, Given]) -> None:
+    """Refuse variables by which a source that the file's [trust] names would be another host."""
+    for name in ("sources.hf_endpoint", "sources.ca_file"):
+        said = below[name].value if name in below else leaves()[name].field.default
+        if name in above and above[name].value != said:
+            raise SettingsError(
+                "settings.conflict",
+                f"{above[name].origin} would change what the trusted sources of the file are",
+                f"unset the variable, or write {name} in the file",
+            )
 
 
 def weakened(before: ModelVerification, after: ModelVerification, *, moved: bool) -> Iterator[str]:
