@@ -8,8 +8,19 @@ from typing import Any
 
 import pytest
 
-from strongroom import AsyncRouter, Limits, OptionError, RequestError, Router, Sandboxing, Security, Settings
+from strongroom import (
+    AsyncRouter,
+    Completion,
+    Limits,
+    OptionError,
+    RequestError,
+    Router,
+    Sandboxing,
+    Security,
+    Settings,
+)
 from strongroom.backends.local import Local
+from strongroom.router import registry
 from tests.conftest import Model
 
 
@@ -167,6 +178,76 @@ def test_what_no_timeout_may_be_starts_nothing(timeout: Any, tiny: Model, room: 
         with pytest.raises(OptionError, match="timeout must be"):
             router.stream("x", model="first", timeout=timeout)
         assert [info.state for info in router.models()] == ["resting", "ready"]
+
+
+def test_a_batch_hears_when_the_time_of_its_requests_is_over(
+    resting: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Start(resting, "first", monkeypatch)
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            batch = threads.submit(resting.generate_batch, ["x", "y"], model="first", timeout="50ms")
+            results = batch.result(20)
+        assert [getattr(result, "code", result) for result in results] == ["request.deadline"] * 2
+    finally:
+        start.goes_on.set()
+    (answer,) = resting.generate_batch(["x"], model="first", raw=True, max_tokens=1)
+    assert isinstance(answer, Completion)
+
+
+@pytest.mark.asyncio
+async def test_the_errors_of_late_requests_hold_no_model(
+    tiny: Model, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncRouter(settings(total_memory=room)) as router:
+        await load_two_there(router, tiny)
+        start = Start(router, "first", monkeypatch)
+        try:
+            late = await router.generate_batch(["x", "y"], model="first", timeout="50ms")
+            with pytest.raises(RequestError) as caught:
+                await router.complete("x", model="first", timeout="50ms")
+            stream = router.stream("x", raw=True, model="first")
+            stream.cancel()
+        finally:
+            start.goes_on.set()
+        assert [getattr(result, "code", result) for result in late] == ["request.deadline"] * 2
+        assert caught.value.code == "request.deadline"
+        assert (await stream.read()).finish_reason == "cancelled"
+        # All three are kept, and the model makes room for the other.
+        assert (await router.complete("x", model="second", max_tokens=1)).completion_tokens == 1
+
+
+def test_a_start_for_which_there_is_no_thread_may_be_asked_for_again(
+    resting: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("strongroom-wake"):
+            raise RuntimeError("can't start new thread")
+        original(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for ask in (resting.complete, resting.tokenize):
+            with pytest.raises(RequestError) as caught:
+                ask("x", model="first")
+            assert caught.value.code == "request.no_resources"
+    assert resting.complete("x", model="first", max_tokens=1).completion_tokens == 1
+
+
+def test_a_start_that_fails_at_its_end_may_be_asked_for_again(
+    resting: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "read_again", fail)
+        with pytest.raises(MemoryError):
+            resting.complete("x", model="first")
+    assert [info.state for info in resting.models()] == ["resting", "resting"]
+    assert resting.complete("x", model="first", max_tokens=1).completion_tokens == 1
 
 
 def test_what_was_cancelled_meanwhile_is_not_asked(resting: Router, monkeypatch: pytest.MonkeyPatch) -> None:

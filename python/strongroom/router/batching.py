@@ -1,6 +1,8 @@
 """Driving a batch from a thread, which waits for one bell."""
 
+import math
 import select
+import time
 from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
@@ -146,6 +148,14 @@ class Reader:
         """Have `bell` told, under `key`, when there is something to read."""
         self._generation.watch(bell, key)
 
+    def expires(self) -> float | None:
+        """Return the seconds after which `read` has a result though no bell is told; None where one is."""
+        return self._generation.expires()
+
+    def cancel(self) -> None:
+        """Stop decoding."""
+        self._generation.cancel()
+
     def read(self) -> Result | None:
         """Read; return what became of the request, once that is known."""
         try:
@@ -158,31 +168,77 @@ class Reader:
         return None
 
 
+class Readers:
+    """What is under way, and one bell for all of it."""
+
+    def __init__(self) -> None:
+        """Begin without any; raises RequestError where there is no descriptor for a bell."""
+        self._bell = Bell()
+        self._news = select.poll()
+        self._news.register(self._bell.fileno(), select.POLLIN)
+        self._keys = count()
+        self._readers: dict[int, Reader] = {}
+        self._late: dict[int, float] = {}
+        """When to look at those of which the bell may not be told, by the monotonic clock."""
+
+    def add(self, item: Item, begun: Begun) -> None:
+        """Read one more."""
+        key, reader = next(self._keys), Reader(item, begun)
+        self._readers[key] = reader
+        reader.watch(self._bell, key)
+        self._expect(key, reader)
+
+    def _expect(self, key: int, reader: Reader) -> None:
+        """Note when it is late."""
+        self._late.pop(key, None)
+        if (seconds := reader.expires()) is not None:
+            self._late[key] = time.monotonic() + seconds
+
+    def ended(self) -> list[tuple[Item, Result]]:
+        """Wait until there is something to read; return what has ended."""
+        wait = None
+        if self._late:
+            wait = math.ceil(max(0.0, min(self._late.values()) - time.monotonic()) * 1000)
+        self._news.poll(wait)
+        now = time.monotonic()
+        ended = []
+        for key in [*self._bell.take(), *(key for key, late in self._late.items() if late <= now)]:
+            if (reader := self._readers.get(key)) is None:  # it was read to its end before
+                continue
+            if (result := reader.read()) is None:
+                self._expect(key, reader)
+            else:
+                del self._readers[key]
+                self._late.pop(key, None)
+                ended.append((reader.item, result))
+        return ended
+
+    def cancel(self) -> None:
+        """Stop all, and hold none: the traceback of what ends a batch would keep them."""
+        for reader in self._readers.values():
+            reader.cancel()
+        self._readers.clear()
+
+
 def answers(plan: Plan) -> Generator[Result, None, None]:
     """Yield the results in order. Closed, or ended by an error, it stops what is under way."""
     with plan.journal() as journal, plan.progress() as progress:
-        batch = plan.batch(journal, progress)
-        bell, readers, keys = Bell(), dict[int, Reader](), count()
-        news = select.poll()
-        news.register(bell.fileno(), select.POLLIN)
-        while True:
-            while (begun := batch.begin()) is not None:
-                key = next(keys)
-                readers[key] = Reader(*begun)
-                readers[key].watch(bell, key)
-            yield from batch.told()
-            if batch.over:
-                return
-            if not batch.asked:
-                if batch.held_off:
-                    pause()
-                    batch.held_off = False
-                continue
-            news.poll()
-            for key in bell.take():
-                if (reader := readers.get(key)) is None:  # it was read to its end before
+        batch, readers = plan.batch(journal, progress), Readers()
+        try:
+            while True:
+                while (begun := batch.begin()) is not None:
+                    readers.add(*begun)
+                    begun = None  # the traceback of what the next one raises would keep it
+                yield from batch.told()
+                if batch.over:
+                    return
+                if not batch.asked:
+                    if batch.held_off:
+                        pause()
+                        batch.held_off = False
                     continue
-                if (result := reader.read()) is not None:
-                    del readers[key]
-                    batch.record(reader.item, result)
-                    batch.finish(reader.item, result)
+                for item, result in readers.ended():
+                    batch.record(item, result)
+                    batch.finish(item, result)
+        finally:
+            readers.cancel()

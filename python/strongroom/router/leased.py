@@ -103,7 +103,7 @@ class Waking:
         self._lock = threading.Lock()
         self._cancelled = False
         self._begun = threading.Event()
-        self._generation: Leased | None = None
+        self._generation: Generation | None = None
         self._error: BaseException | None = None
         self._bell: tuple[Bell, int] | None = None
         lease.wake().add_done_callback(self._started)
@@ -113,8 +113,12 @@ class Waking:
         try:
             waited = time.monotonic() - self._called
             backend = future.result()
-            asked = Cancelled(waited) if self._cancelled else self._ask(backend, waited)
-            generation = Leased(self._lease, asked)
+            generation: Generation
+            if self._cancelled:
+                self._lease.release()
+                generation = Cancelled(waited)
+            else:
+                generation = Leased(self._lease, self._ask(backend, waited))
         except BaseException as error:  # noqa: BLE001 - it is raised to whoever reads
             self._lease.release()
             with self._lock:
@@ -133,7 +137,7 @@ class Waking:
     def next(self) -> Event:
         """Wait for what comes next."""
         if not self._begun.is_set() and not self._begun.wait(self._left()):
-            raise late()
+            raise self._late()
         return self._whole().next()
 
     def _left(self) -> float:
@@ -144,11 +148,17 @@ class Waking:
         """Return what `next()` would, or None where it would wait."""
         if not self._begun.is_set():
             if not self._left():
-                raise late()
+                raise self._late()
             return None
         return self._whole().poll()
 
-    def _whole(self) -> Leased:
+    def _late(self) -> RequestError:
+        """Give the model up: whoever keeps the error holds nothing."""
+        self.cancel()
+        self._lease.release()
+        return late()
+
+    def _whole(self) -> Generation:
         """Return what was begun, or raise why nothing was."""
         if self._error is not None:
             raise self._error

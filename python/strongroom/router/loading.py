@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from functools import cache
 
 from strongroom import _core
 from strongroom.backends.backend import Embeddings
@@ -60,7 +59,16 @@ def checked(settings: Settings | None) -> Settings:
 
 def store_of(settings: Settings) -> Callable[[], Store]:
     """Return what makes, once, the store that settings name, when the first model is taken from it."""
-    return cache(lambda: Store(settings.store.place, settings.store.keys, expected_id=settings.store.id))
+    # One alone: a key in an environment variable can be read once.
+    lock, made = threading.Lock(), list[Store]()
+
+    def store() -> Store:
+        with lock:
+            if not made:
+                made.append(Store(settings.store.place, settings.store.keys, expected_id=settings.store.id))
+            return made[0]
+
+    return store
 
 
 class Recipe:

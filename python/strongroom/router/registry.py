@@ -243,25 +243,37 @@ class Registry:
                 future.set_exception(unloaded())
                 return future
             entry.starting = future
-        threading.Thread(
+        thread = threading.Thread(
             target=self._start_again, args=(entry, future), name=f"strongroom-wake-{entry.name}", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:
+            with self._lock:
+                entry.starting = None
+            reason = f"no thread starts {entry.name!r} again: {error}"
+            future.set_exception(RequestError("request.no_resources", reason, "try again later"))
         return future
 
     def _start_again(self, entry: Entry, future: Future[Backend]) -> None:
         """Start a model again and say so, or why not."""
+        backend: Backend | None = None
         try:
             backend = entry.recipe.start(lambda memory: self._make_room(entry, memory))
-        except BaseException as error:  # noqa: BLE001 - it is raised to those who wait
             with self._lock:
-                entry.starting = None
-                entry.claim = held_image(entry)
-            future.set_exception(error)
+                prefixes = tuple(entry.prefixes)
+            read_again(entry.name, backend, prefixes, self.timeout)
+            info = backend.info()
+        except BaseException as error:  # noqa: BLE001 - it is raised to those who wait
+            try:
+                if backend is not None:
+                    backend.close()
+            finally:
+                with self._lock:
+                    entry.starting = None
+                    entry.claim = held_image(entry)
+                future.set_exception(error)
             return
-        with self._lock:
-            prefixes = tuple(entry.prefixes)
-        read_again(entry.name, backend, prefixes, self.timeout)
-        info = backend.info()
         with self._lock:
             entry.starting = None
             there = not self._closed and self._entries.get(entry.name) is entry
