@@ -184,6 +184,7 @@ def refuse_strangers(path: str, status: os.stat_result, refusals: Refusals, *, s
 @contextlib.contextmanager
 def guarded(path: str, refusals: Refusals) -> Iterator[None]:
     """Keep other processes from replacing a file. The guard is one of its own: the file doesn't stay."""
+    owner = os.getpid()
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         with directory_of(path, refusals, make=True) as (directory, name):
@@ -201,6 +202,10 @@ def guarded(path: str, refusals: Refusals) -> Iterator[None]:
             time.sleep(0.005)
         yield
     finally:
+        # Closing alone would leave it to a child that was forked meanwhile; and a child has no part in it.
+        if os.getpid() == owner:
+            with contextlib.suppress(OSError):
+                fcntl.flock(guard, fcntl.LOCK_UN)
         os.close(guard)
 
 

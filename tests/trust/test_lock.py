@@ -1,5 +1,6 @@
 """The record of models: whole after a kill at any point, and on a full disk as it was."""
 
+import contextlib
 import itertools
 import json
 import multiprocessing
@@ -380,6 +381,35 @@ def test_a_guard_that_is_kept_is_waited_for_and_not_for_ever(
     with keeping.guarded(path, lock.REFUSALS):
         assert refused(path).code == "trust.lock_busy"
     hold(path, "smol", Record(D1))
+
+
+def test_a_child_that_was_forked_meanwhile_keeps_no_guard_and_gives_none_back(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "PATIENCE", 0.01)
+    with keeping.guarded(path, lock.REFUSALS):
+        (guard,) = descriptors_of(f"{path}.guard")
+        shared = os.dup(guard)  # as a child has it
+    with keeping.guarded(path, lock.REFUSALS):
+        pass
+    os.close(shared)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(keeping.guarded(path, lock.REFUSALS))
+        if (child := os.fork()) == 0:
+            stack.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert refused(path).code == "trust.lock_busy"
+
+
+def descriptors_of(path: str) -> list[int]:
+    """Return the descriptors of this process that are open files of that path."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if str(descriptor.readlink()) == path:
+                found.append(int(descriptor.name))
+    return found
 
 
 def test_a_signer_of_whatever_text_can_be_recorded_and_read(path: str) -> None:

@@ -11,6 +11,7 @@ use std::{
     io::{Read, Write},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    process,
 };
 
 use rustix::{
@@ -293,10 +294,11 @@ impl Directory {
     }
 
     /// Takes the lock of that name, unless somebody has it.
-    pub(crate) fn lock(&self, name: &str) -> Result<Option<File>, FetchError> {
+    pub(crate) fn lock(&self, name: &str) -> Result<Option<Lock>, FetchError> {
         let file = self.make_file(name)?;
+        let owner = process::id();
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(file)),
+            Ok(()) => Ok(Some(Lock { file, owner })),
             Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
             Err(errno) => Err(self.failed("lock", name, errno)),
         }
@@ -309,9 +311,51 @@ impl Directory {
     }
 }
 
+/// A lock that is held until this is dropped, or the process ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: File,
+    owner: u32,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child that was forked meanwhile; and a child has no part in it.
+        if process::id() == self.owner {
+            let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+        }
+    }
+}
+
 impl Cache {
     /// Gives a partial file its name.
     pub(crate) fn install(&self, part: &str, sha256: &Digest) -> Result<(), FetchError> {
         self.partial.move_to(part, &self.content, &name_of(sha256))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_not_kept_by_a_child_that_was_forked_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&folder.path().join("cache")).unwrap();
+        let lock = cache.partial.lock("x.lock").unwrap().unwrap();
+        // As a child has it: the same open file.
+        let shared = lock.file.try_clone().unwrap();
+        assert!(cache.partial.lock("x.lock").unwrap().is_none());
+        drop(lock);
+        drop(cache.partial.lock("x.lock").unwrap().unwrap());
+        // And what a child drops is its parent's still.
+        let lock = cache.partial.lock("x.lock").unwrap().unwrap();
+        drop(Lock {
+            file: lock.file.try_clone().unwrap(),
+            owner: process::id() + 1,
+        });
+        assert!(cache.partial.lock("x.lock").unwrap().is_none());
+        drop((lock, shared));
     }
 }
