@@ -236,12 +236,13 @@ valgrind := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-ki
     --suppressions=$(CURDIR)/rust/memory/tests/valgrind/wiped_stack.supp
 
 .PHONY: memcheck
-memcheck: ## rust/memory under valgrind (Debian's package valgrind): its unsafe code, and constant time
-	@command -v valgrind >/dev/null || { echo "missing: valgrind" >&2; exit 1; }
+memcheck: ## rust/memory under valgrind and gdb (Debian's packages): its unsafe code, constant time, and a dump
+	@for tool in valgrind gcore; do command -v $$tool >/dev/null || { echo "missing: $$tool" >&2; exit 1; }; done
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(valgrind)" \
 	    cargo test $(host_flags) -p strongroom-memory --lib --test image --test arena -- \
 	    --skip stack::tests::it_nests
 	cargo test $(host_flags) --release -p strongroom-memory --test constant_time -- --ignored --skip compares
+	cargo test $(host_flags) -p strongroom-memory --test traces -- --ignored --skip does
 
 .PHONY: audit
 audit: $(venv)/.installed ## Advisories against the locked dependencies (needs their databases)

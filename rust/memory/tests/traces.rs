@@ -158,8 +158,12 @@ fn does() {
             drop(buffer);
             pause("freed");
         }
-        "secret buffer" => {
-            let arena = arena(Backing::Secret);
+        "secret buffer" | "locked buffer" => {
+            let arena = arena(if what == "secret buffer" {
+                Backing::Secret
+            } else {
+                Backing::Locked
+            });
             let buffer = filled(&arena, 2);
             let control = wiped_stack(|| Box::new(marker(3))).unwrap();
             pause("held");
@@ -320,8 +324,30 @@ fn the_kernel_itself_can_not_read_secret_memory() {
     child.end();
 }
 
-/// By the kernel's own dump. A debugger's (`gcore`) reads through `/proc/PID/mem` what the scans above
-/// read there, and leaves out what is marked so (`VmFlags: dd`), which `faults.rs` asserts.
+#[test]
+#[ignore = "needs gdb: make memcheck"]
+fn a_debuggers_dump_is_without_it() {
+    for what in ["secret buffer", "locked buffer"] {
+        let mut child = Paused::start(what);
+        child.until("held");
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new("gcore")
+            .arg("-o")
+            .arg(folder.path().join("core"))
+            .arg(child.child.id().to_string())
+            .output()
+            .unwrap();
+        let core = folder.path().join(format!("core.{}", child.child.id()));
+        let core = std::fs::read(core)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        let count = |seed| memchr::memmem::find_iter(&core, &marker(seed)).count();
+        assert!(count(3) > 0, "{what}: the control");
+        assert_eq!(count(2), 0, "{what}");
+        child.end();
+    }
+}
+
+/// By the kernel's own dump.
 #[test]
 fn a_core_dump_is_without_it() {
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
