@@ -47,6 +47,8 @@ struct Live {
     /// Those that are computed are empty.
     texts: Vec<Vec<Token>>,
     next: usize,
+    /// The last step computed some of them.
+    had_turn: bool,
     tokens: u32,
     rows: Vec<u8>,
 }
@@ -233,7 +235,7 @@ impl Embedder {
 
     fn begin_all(&mut self, events: &mut Vec<Event>) -> bool {
         let length = self.context.length();
-        let before = self.waiting.len();
+        let mut some_began = false;
         for waiting in self.waiting.extract_if(.., |waiting| waiting.may_begin()) {
             let request = waiting.order.request;
             let texts = match waiting.reading {
@@ -249,6 +251,7 @@ impl Embedder {
                         cached_tokens: 0,
                     });
                     self.live.push_back(live);
+                    some_began = true;
                 }
                 Err(error) => refuse(request, &error, events),
             }
@@ -257,7 +260,7 @@ impl Embedder {
         self.live
             .make_contiguous()
             .sort_by_key(|live| Reverse(live.priority));
-        self.waiting.len() < before
+        some_began
     }
 
     /// Computes as many texts as fit, in the order of the requests; a request of which texts are left
@@ -267,6 +270,7 @@ impl Embedder {
         let mut texts = Vec::new();
         let mut counts = Vec::new();
         let mut tokens = 0;
+        self.live.iter_mut().for_each(|live| live.had_turn = false);
         'requests: for live in &mut self.live {
             let first = live.next;
             while let Some(text) = live.texts.get_mut(live.next) {
@@ -277,6 +281,7 @@ impl Embedder {
                 tokens += text.len();
                 texts.push(std::mem::take(text));
                 live.next += 1;
+                live.had_turn = true;
             }
             counts.push(live.next - first);
         }
@@ -351,7 +356,7 @@ impl Embedder {
             })));
         }
         // Who had a turn goes behind the others of the same priority.
-        if left.front().is_some_and(|live| live.next > 0)
+        if left.front().is_some_and(|live| live.had_turn)
             && let Some(first) = left.pop_front()
         {
             let behind = left
@@ -380,6 +385,7 @@ impl Live {
             normalize: order.normalize,
             texts,
             next: 0,
+            had_turn: false,
             tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
             rows: Vec::new(),
         }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use llama_cpp_sys_2 as sys;
-use strongroom_protocol::Pooling;
+use strongroom_protocol::{MAX_DIMENSIONS, Pooling};
 
 use crate::{Batch, EngineError, Model, Slot, Threadpool, Token, computation::Computation, ffi};
 
@@ -97,6 +97,14 @@ impl EmbeddingContext {
             vocabulary_size: model.vocabulary()?.size() as usize,
             erase,
         };
+        if context.dimensions > MAX_DIMENSIONS as usize {
+            return Err(EngineError::Context {
+                detail: format!(
+                    "vectors of {} numbers, and {MAX_DIMENSIONS} are the most that can be embedded",
+                    context.dimensions
+                ),
+            });
+        }
         context.embed(&[vec![0]], &mut |_, _| {})?;
         Ok(context)
     }

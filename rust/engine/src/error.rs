@@ -56,6 +56,14 @@ pub enum EngineError {
         /// Bytes allowed.
         bound: usize,
     },
+    /// The messages are over the bound of the protocol.
+    #[error("the conversation of {count} messages is over the bound of {bound}")]
+    TooManyMessages {
+        /// Messages given.
+        count: usize,
+        /// Messages allowed.
+        bound: usize,
+    },
     /// The tokenizer can't split the text.
     #[error("a run of {length} characters in the text is over the bound of {bound}")]
     RunTooLong {
@@ -111,9 +119,10 @@ impl EngineError {
             Self::Load { .. } => FaultCode::Load,
             Self::Context { .. } => FaultCode::Context,
             Self::PromptEmpty => FaultCode::PromptEmpty,
-            Self::PromptTooLong { .. } | Self::TextTooLong { .. } | Self::RunTooLong { .. } => {
-                FaultCode::PromptTooLong
-            }
+            Self::PromptTooLong { .. }
+            | Self::TextTooLong { .. }
+            | Self::TooManyMessages { .. }
+            | Self::RunTooLong { .. } => FaultCode::PromptTooLong,
             Self::Option { .. } => FaultCode::Option,
             Self::Busy { .. } => FaultCode::Busy,
             Self::Deadline => FaultCode::Deadline,

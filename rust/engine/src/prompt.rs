@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use strongroom_protocol::{Fault, LONG_TEXT, MAX_TEXT, Message, Prompt};
+use strongroom_protocol::{Fault, LONG_TEXT, MAX_MESSAGES, MAX_TEXT, Message, Prompt};
 use strongroom_template::{ChatTemplate, ControlTokens, Untokenizable};
 
 use crate::{EngineError, Token, Vocabulary};
@@ -58,7 +58,7 @@ impl Prompter {
     ///
     /// # Errors
     /// [`EngineError::PromptEmpty`], [`EngineError::PromptTooLong`], [`EngineError::TextTooLong`],
-    /// [`EngineError::RunTooLong`], [`EngineError::TemplateMissing`], [`EngineError::Template`].
+    /// [`EngineError::TooManyMessages`], [`EngineError::RunTooLong`], [`EngineError::TemplateMissing`], [`EngineError::Template`].
     pub fn tokens(&self, prompt: &Prompt) -> Result<Vec<Token>, EngineError> {
         require_bounded(bytes(prompt))?;
         let tokens = match prompt {
@@ -90,6 +90,12 @@ impl Prompter {
         };
         if messages.is_empty() {
             return Err(EngineError::PromptEmpty);
+        }
+        if messages.len() > MAX_MESSAGES {
+            return Err(EngineError::TooManyMessages {
+                count: messages.len(),
+                bound: MAX_MESSAGES,
+            });
         }
         let measured = Measured {
             prompter: self,
@@ -165,15 +171,20 @@ const MESSAGE: usize = 256;
 
 /// Whether a prompt is so long that it isn't tokenized between two steps.
 pub(crate) fn is_long(prompt: &Prompt) -> bool {
+    weight(prompt) > LONG_TEXT
+}
+
+/// The work on a prompt, in bytes of text.
+pub(crate) fn weight(prompt: &Prompt) -> usize {
     let messages = match prompt {
         Prompt::Text(_) => 0,
         Prompt::Chat(messages) => messages.len(),
     };
-    bytes(prompt).saturating_add(messages.saturating_mul(MESSAGE)) > LONG_TEXT
+    bytes(prompt).saturating_add(messages.saturating_mul(MESSAGE))
 }
 
 /// Bytes of text in a prompt.
-pub(crate) fn bytes(prompt: &Prompt) -> usize {
+fn bytes(prompt: &Prompt) -> usize {
     match prompt {
         Prompt::Text(text) => text.0.len(),
         Prompt::Chat(messages) => messages

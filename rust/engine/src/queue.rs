@@ -308,7 +308,7 @@ impl Queue {
             })?;
         waiting.reading = Reading::Now;
         let prompt = waiting.work.take_prompt();
-        shares.serve(waiting.work.tenant(), prompt::bytes(&prompt));
+        shares.serve(waiting.work.tenant(), prompt::weight(&prompt));
         Some((waiting.work.request(), prompt))
     }
 

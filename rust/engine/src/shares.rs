@@ -1,6 +1,6 @@
 //! How the tokens of a step are shared between tenants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_protocol::Tenant;
 
@@ -31,6 +31,8 @@ const MOST_ABSENT: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Shares {
     served: BTreeMap<Sharer, u64>,
+    /// Those of them for whom nothing was done since they came. Who comes after them is not ahead of them.
+    fresh: BTreeSet<Sharer>,
 }
 
 /// A prompt that has yet to be read.
@@ -46,10 +48,22 @@ pub(crate) struct Demand {
 impl Shares {
     /// A sharer has requests from now on.
     pub(crate) fn enter(&mut self, sharer: Sharer) {
-        let least = self.served.values().min().copied().unwrap_or(START);
-        self.served
-            .entry(sharer)
-            .or_insert(least.saturating_sub(AHEAD));
+        if self.served.contains_key(&sharer) {
+            return;
+        }
+        let of_fresh = (self.fresh.iter())
+            .filter_map(|fresh| self.served.get(fresh))
+            .max();
+        let of_others = (self.served.iter())
+            .filter_map(|(other, served)| (!self.fresh.contains(other)).then_some(*served))
+            .min();
+        let begins = match (of_others, of_fresh) {
+            (Some(least), fresh) => least.saturating_sub(AHEAD).max(fresh.copied().unwrap_or(0)),
+            (None, Some(fresh)) => *fresh,
+            (None, None) => START,
+        };
+        self.served.insert(sharer, begins);
+        self.fresh.insert(sharer);
     }
 
     /// Only these have requests.
@@ -60,6 +74,7 @@ impl Shares {
             .filter(|(sharer, _)| has_requests(sharer));
         let Some(least) = present.map(|(_, &served)| served).min() else {
             self.served.clear();
+            self.fresh.clear();
             return;
         };
         let absent = self.served.keys().filter(|sharer| !has_requests(sharer));
@@ -67,6 +82,7 @@ impl Shares {
         self.served.retain(|sharer, served| {
             has_requests(sharer) || (!forgotten && *served > least.saturating_sub(AHEAD))
         });
+        self.fresh.retain(|sharer| self.served.contains_key(sharer));
     }
 
     /// What was done for `sharer`.
@@ -78,6 +94,9 @@ impl Shares {
     pub(crate) fn serve(&mut self, sharer: Sharer, amount: usize) {
         if let Some(served) = self.served.get_mut(&sharer) {
             *served = served.saturating_add(amount as u64);
+            if amount > 0 {
+                self.fresh.remove(&sharer);
+            }
         }
     }
 
@@ -303,6 +322,25 @@ mod tests {
         // Nobody is left: what comes begins anew.
         shares.retain(|_| false);
         assert!(shares.served.is_empty());
+    }
+
+    #[test]
+    fn who_comes_while_others_wait_is_not_ahead_of_them() {
+        let mut shares = Shares::default();
+        let all: Vec<Sharer> = (0..5).map(|number| Some(Tenant([number; 32]))).collect();
+        shares.enter(all[0]);
+        shares.serve(all[0], 100_000);
+        for &late in &all[1..4] {
+            shares.enter(late);
+        }
+        assert!(shares.served(all[1]) < shares.served(all[0]));
+        assert_eq!(shares.served(all[1]), shares.served(all[2]));
+        assert_eq!(shares.served(all[1]), shares.served(all[3]));
+        // One of them had its turn; who comes then is behind those that still wait, or beside them.
+        shares.serve(all[1], 5000);
+        shares.enter(all[4]);
+        assert!(shares.served(all[4]) >= shares.served(all[2]));
+        assert!(shares.served(all[4]) < shares.served(all[0]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use llama_cpp_sys_2 as sys;
-use strongroom_protocol::{MAX_TEXT, Private};
+use strongroom_protocol::{MAX_TEXT, Private, most_ids};
 use strongroom_template::{ControlToken, ControlTokens, Kind, Untokenizable};
 
 use crate::{EngineError, Model, Token, ffi, residue, splitting::Splitting};
@@ -193,6 +193,9 @@ impl Vocabulary {
             tokens.push(bos);
         }
         tokens.extend(self.tokenize_plain(text)?);
+        if tokens.len() > most_ids(text.len()) {
+            return Err(too_long(text.len()));
+        }
         Ok(tokens)
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     /// When the worker closed its end.
     pub(crate) ended_at: Option<Instant>,
     scratch: Box<[u8]>,
+    /// The last read filled the scratch.
+    filled: bool,
 }
 
 impl Connection {
@@ -46,6 +48,7 @@ impl Connection {
             partial_since: None,
             ended_at: None,
             scratch: vec![0; READ].into_boxed_slice(),
+            filled: false,
         };
         Ok((connection, of_worker))
     }
@@ -80,8 +83,10 @@ impl Connection {
 
     /// Reads once; says whether anything came.
     pub(crate) fn receive(&mut self) -> bool {
+        self.filled = false;
         match recv(&self.socket, &mut *self.scratch, RecvFlags::empty()) {
             Ok((count @ 1.., _)) => {
+                self.filled = count == self.scratch.len();
                 self.incoming.extend(&self.scratch[..count]);
                 true
             }
@@ -91,6 +96,11 @@ impl Connection {
                 false
             }
         }
+    }
+
+    /// Whether there may be more than was read.
+    pub(crate) const fn has_more(&self) -> bool {
+        self.filled
     }
 
     /// The next event that has arrived whole.

@@ -9,10 +9,10 @@ use std::{
 };
 
 use rustix::event::{EventfdFlags, eventfd};
-use strongroom_protocol::{LONG_TEXT, Order, Ready, Tenant};
+use strongroom_protocol::{FinishReason, Finished, LONG_TEXT, Order, Ready, Tenant};
 
 use crate::{
-    HostError,
+    HostError, Update,
     bell::Due,
     places::Places,
     slot::{End, Slot},
@@ -107,6 +107,19 @@ impl Job {
     /// Whether it is a text that a worker tokenizes beside the decoding.
     pub(crate) const fn is_long_text(&self) -> bool {
         matches!(&self.order, Order::Tokenize { text, .. } if text.0.len() > LONG_TEXT)
+    }
+
+    /// Ends it, as a worker ends one that has not begun.
+    pub(crate) fn cancel(self) {
+        let queued = self.ticket.arrived.elapsed().as_micros();
+        self.ticket.finish(Update::Finished(Box::new(Finished {
+            request: self.ticket.id,
+            reason: FinishReason::Cancelled,
+            completion_tokens: 0,
+            queue_micros: u64::try_from(queued).unwrap_or(u64::MAX),
+            prompt_micros: 0,
+            decode_micros: 0,
+        })));
     }
 }
 

@@ -124,6 +124,14 @@ pub enum HostError {
         /// `MAX_TEXT`.
         bound: usize,
     },
+    /// More messages than a worker is ever sent.
+    #[error("the conversation has {count} messages, over the bound of {bound}")]
+    TooManyMessages {
+        /// Of one prompt.
+        count: usize,
+        /// `MAX_MESSAGES`.
+        bound: usize,
+    },
     /// An option that no model could take.
     #[error("{option} is out of range: {reason}")]
     Option {
@@ -197,7 +205,7 @@ impl HostError {
             Self::LoadCancelled => "load.cancelled",
             Self::Refused(fault) => fault.code.as_str(),
             Self::Worker { death, .. } => death.code(),
-            Self::TextTooLong { .. } => "prompt.too_long",
+            Self::TextTooLong { .. } | Self::TooManyMessages { .. } => "prompt.too_long",
             Self::Option { .. } => "option.out_of_range",
             Self::Busy { .. } => "request.busy",
             Self::TenantBusy { .. } => "request.tenant_busy",
@@ -230,6 +238,7 @@ impl HostError {
             Self::Refused(fault) => fault.code.next_step(),
             Self::Worker { death, .. } => death.next_step(),
             Self::TextTooLong { .. } => "shorten the text",
+            Self::TooManyMessages { .. } => "leave out the oldest messages",
             Self::Option { .. } => "see the option's documented range",
             Self::Busy { .. } => "wait and try again, or raise concurrent_requests",
             Self::TenantBusy { .. } => {
@@ -383,6 +392,7 @@ mod tests {
             },
             HostError::LoadCancelled,
             HostError::TextTooLong { bytes: 2, bound: 1 },
+            HostError::TooManyMessages { count: 2, bound: 1 },
             HostError::Option {
                 option: "timeout",
                 reason: "too long".to_owned(),

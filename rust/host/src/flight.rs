@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use strongroom_protocol::{
-    Embedded, Event, FinishReason, Finished, LONG_TEXT, Order, Publish, Ready,
+    Embedded, Event, FinishReason, Finished, LONG_TEXT, Order, Publish, Ready, most_ids,
 };
 
 use crate::{
@@ -15,9 +15,6 @@ use crate::{
 
 /// Bytes of text that a token may stand for, on average over an answer.
 const TEXT_PER_TOKEN: usize = 1024;
-
-/// Ids that a text may have beyond one per byte: BOS, EOS, a space that the tokenizer puts first.
-const SPARE_IDS: usize = 16;
 
 /// How long a worker may read a text after its time was over, at least: beside others that decode on all cores.
 const LONGEST_READING: Duration = Duration::from_secs(60);
@@ -36,6 +33,7 @@ pub(crate) struct Flight {
     began_at: Option<Instant>,
     /// It was a text whose time is over, and the worker still reads it.
     late: bool,
+    cancelled: bool,
     expects: Expects,
 }
 
@@ -50,7 +48,7 @@ enum Expects {
     },
     Ids {
         vocabulary: u32,
-        limit: usize,
+        bytes: usize,
     },
     Vectors {
         context: u32,
@@ -93,7 +91,7 @@ impl Flight {
         let expects = match &job.order {
             Order::Tokenize { text, .. } => Expects::Ids {
                 vocabulary: ready.vocabulary_size,
-                limit: text.0.len() + SPARE_IDS,
+                bytes: text.0.len(),
             },
             Order::Generate(order) => Expects::Answer {
                 context: ready.context_length,
@@ -117,7 +115,7 @@ impl Flight {
             // No job is one of these; nothing is expected.
             Order::Start(_) | Order::Cancel { .. } => Expects::Ids {
                 vocabulary: 0,
-                limit: 0,
+                bytes: 0,
             },
         };
         Self {
@@ -127,6 +125,7 @@ impl Flight {
             strikes: job.strikes,
             began_at: None,
             late: false,
+            cancelled: false,
             expects,
         }
     }
@@ -161,9 +160,19 @@ impl Flight {
         first
     }
 
+    /// Its caller wants no more of it.
+    pub(crate) const fn cancel(&mut self) {
+        self.cancelled = true;
+    }
+
+    /// Whether it has begun nowhere, and isn't wanted any more.
+    pub(crate) const fn is_cancelled(&self) -> bool {
+        self.cancelled && self.order.is_some()
+    }
+
     /// Whether it is a text that the worker tokenizes beside the decoding.
     pub(crate) const fn is_long_text(&self) -> bool {
-        matches!(self.expects, Expects::Ids { limit, .. } if limit > LONG_TEXT + SPARE_IDS)
+        matches!(self.expects, Expects::Ids { bytes, .. } if bytes > LONG_TEXT)
     }
 
     /// What the worker says about it; handed on if the rules allow it.
@@ -204,6 +213,9 @@ impl Flight {
         }
         if cached_tokens > 0 && cached_tokens >= prompt_tokens {
             return Err("cached_tokens over prompt_tokens");
+        }
+        if cached_tokens > 0 && matches!(self.expects, Expects::Vectors { .. }) {
+            return Err("cached_tokens of an Embed");
         }
         self.blame();
         self.ticket.push(Update::Began {
@@ -316,11 +328,11 @@ impl Flight {
     }
 
     fn tokens(&mut self, ids: Vec<u32>) -> Result<Progress, Rule> {
-        let Expects::Ids { vocabulary, limit } = self.expects else {
+        let Expects::Ids { vocabulary, bytes } = self.expects else {
             return Err("Tokens for what is no Tokenize");
         };
-        if ids.len() > limit {
-            return Err("more ids than bytes of text");
+        if ids.len() > most_ids(bytes) {
+            return Err("more ids than bytes of text stand for");
         }
         if ids.iter().any(|&id| id >= vocabulary) {
             return Err("an id outside the vocabulary");

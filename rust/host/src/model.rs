@@ -10,7 +10,8 @@ use std::{
 
 use strongroom_memory::Image;
 use strongroom_protocol::{
-    Embed, Generate, MAX_SEQUENCES, MAX_TEXT, Order, Prompt, Publish, Ready, Report, Tenant,
+    Embed, Generate, MAX_MESSAGES, MAX_SEQUENCES, MAX_TEXT, Order, Prompt, Publish, Ready, Report,
+    Tenant,
 };
 
 use crate::{
@@ -168,8 +169,8 @@ impl Model {
     /// Asks for an answer, for nobody in particular; never waits. The order's `request` is chosen here.
     ///
     /// # Errors
-    /// [`HostError::TextTooLong`], [`HostError::Option`] for a timeout of nothing or over
-    /// `request_timeout`, [`HostError::Busy`], or why the model is over or quarantined. What the worker
+    /// [`HostError::TextTooLong`], [`HostError::TooManyMessages`], [`HostError::Option`] for a timeout of
+    /// nothing or over `request_timeout`, [`HostError::Busy`], or why the model is over or quarantined. What the worker
     /// refuses comes as the stream's end.
     pub fn generate(&self, order: Generate) -> Result<Stream, HostError> {
         self.generate_for(None, order)
@@ -184,7 +185,7 @@ impl Model {
         tenant: Option<&TenantName>,
         mut order: Generate,
     ) -> Result<Stream, HostError> {
-        let (bytes, timeout) = (text_of(&order.prompt), order.timeout_ms);
+        let (bytes, timeout) = (text_of(&order.prompt)?, order.timeout_ms);
         self.ask(tenant, bytes, timeout, |request, tenant| {
             order.request = request;
             order.tenant = tenant;
@@ -216,7 +217,7 @@ impl Model {
     /// # Errors
     /// As [`generate`](Self::generate).
     pub fn publish(&self, mut order: Publish) -> Result<Stream, HostError> {
-        let (bytes, timeout) = (text_of(&order.prompt), order.timeout_ms);
+        let (bytes, timeout) = (text_of(&order.prompt)?, order.timeout_ms);
         self.ask(None, bytes, timeout, |request, _| {
             order.request = request;
             Order::Publish(Box::new(order))
@@ -332,16 +333,22 @@ impl Drop for Model {
     }
 }
 
-fn text_of(prompt: &Prompt) -> usize {
-    match prompt {
-        Prompt::Text(text) => text.0.len(),
-        Prompt::Chat(messages) => messages
-            .iter()
-            .map(|message| {
-                message.content.0.len() + message.name.as_ref().map_or(0, |name| name.0.len())
-            })
-            .sum(),
+/// Bytes of text, of messages that are not too many.
+fn text_of(prompt: &Prompt) -> Result<usize, HostError> {
+    let messages = match prompt {
+        Prompt::Text(text) => return Ok(text.0.len()),
+        Prompt::Chat(messages) => messages,
+    };
+    if messages.len() > MAX_MESSAGES {
+        return Err(HostError::TooManyMessages {
+            count: messages.len(),
+            bound: MAX_MESSAGES,
+        });
     }
+    let texts = messages.iter().map(|message| {
+        message.content.0.len() + message.name.as_ref().map_or(0, |name| name.0.len())
+    });
+    Ok(texts.sum())
 }
 
 const fn check_length(bytes: usize) -> Result<(), HostError> {

@@ -40,9 +40,6 @@ const MAX_WORKERS: u32 = 3;
 /// The longest context that a worker chooses by itself, in tokens, as the protocol says.
 const DEFAULT_CONTEXT: u32 = 4096;
 
-/// Numbers that a vector has at most: 256 of them fit into a frame.
-const MAX_DIMENSIONS: u32 = 8160;
-
 /// Address space that a worker's program takes at most before it reads the image, its threads'
 /// stacks not counted.
 const PROGRAM: u64 = 64 << 20;
@@ -192,7 +189,8 @@ impl<'a> Session<'a> {
             }
             for request in look.cancels {
                 // A cancel of a request that has just ended needs no frame.
-                if self.flights.contains_key(&request) {
+                if let Some(flight) = self.flights.get_mut(&request) {
+                    flight.cancel();
                     self.send(&Order::Cancel { request })?;
                 }
             }
@@ -215,7 +213,8 @@ impl<'a> Session<'a> {
             while self.receive()? {}
             return Err(Fall::Gone);
         }
-        if !woken.socket {
+        // All that was said is heard, also of a worker that never stops.
+        if !(woken.socket && self.connection.has_more()) {
             self.watch_clock(Instant::now())?;
         }
         Ok(woken.desk)
@@ -283,7 +282,9 @@ impl<'a> Session<'a> {
                 flight.ticket.end(End::Failed(error.clone()));
                 continue;
             }
+            let is_cancelled = flight.is_cancelled();
             match flight.into_job() {
+                Ok(job) if is_cancelled => job.cancel(),
                 Err(ticket) => ticket.end(End::Failed(error.clone())),
                 Ok(mut job) => {
                     job.lost += 1;

@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use strongroom_protocol::{FinishReason, Finished, MAX_PUBLIC_PREFIXES, Order, Publish};
+use strongroom_protocol::{MAX_PUBLIC_PREFIXES, Order, Publish};
 
 use crate::{
-    HostError, Update,
+    HostError,
     desk::{Desk, Job, Kind},
     slot::End,
 };
@@ -76,7 +76,7 @@ impl Waiting {
             let here = self.jobs.iter().position(|job| job.ticket.id == id);
             match here.and_then(|index| self.jobs.remove(index)) {
                 Some(job) => {
-                    cancel(&job);
+                    job.cancel();
                     false
                 }
                 None => true,
@@ -125,17 +125,4 @@ impl Waiting {
             job.ticket.end(End::Failed(error.clone()));
         }
     }
-}
-
-/// Ends a job that never reached a worker, as a worker ends one that has not begun.
-fn cancel(job: &Job) {
-    let queued = job.ticket.arrived.elapsed().as_micros();
-    job.ticket.finish(Update::Finished(Box::new(Finished {
-        request: job.ticket.id,
-        reason: FinishReason::Cancelled,
-        completion_tokens: 0,
-        queue_micros: u64::try_from(queued).unwrap_or(u64::MAX),
-        prompt_micros: 0,
-        decode_micros: 0,
-    })));
 }

@@ -81,6 +81,8 @@ fn frames_that_are_none() {
 fn a_frame_that_never_ends() {
     assert_fails("half", "worker.protocol", "not ended");
     assert_fails("slow-prefix", "worker.protocol", "not ended");
+    // Nor by one that always has something to say.
+    assert_fails("trickle", "worker.protocol", "not ended");
 }
 
 #[test]
@@ -194,6 +196,15 @@ fn a_worker_that_fills_its_log_is_served_all_the_same() {
 }
 
 #[test]
+fn a_tokenizer_may_write_out_what_a_character_stands_for() {
+    within(|| {
+        let model = start(fake("")).unwrap();
+        let ids = model.tokenize("expand").unwrap();
+        assert_eq!(ids.len(), 16 * "expand".len() + 16);
+    });
+}
+
+#[test]
 fn ids_against_the_rules() {
     for (text, words) in [
         ("outside", "outside the vocabulary"),
@@ -250,6 +261,7 @@ fn vectors_that_are_none_or_of_another_number() {
         ("short", "number of vectors"),
         ("torn", "number of vectors"),
         ("nan", "is none"),
+        ("cached", "cached_tokens of an Embed"),
         ("unbegun", "before Began"),
         ("answer", "Finished"),
     ] {
@@ -288,7 +300,13 @@ fn a_public_prefix_that_is_none() {
 
 #[test]
 fn a_worker_that_is_ready_for_something_else() {
-    for (script, embeds) in [("wide", false), ("vectors", false), ("flat", true)] {
+    for (script, embeds) in [
+        ("wide", false),
+        ("vectors", false),
+        ("thick", false),
+        ("thick", true),
+        ("flat", true),
+    ] {
         let error = within(move || {
             let mut config = fake(script);
             if embeds {

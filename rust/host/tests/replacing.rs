@@ -7,6 +7,7 @@ use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 use strongroom_host::{HostError, Model};
+use strongroom_protocol::FinishReason;
 use support::{ask, assert_serves, collect, fake, path, prompt, start, until, within};
 
 fn kill(model: &Model) {
@@ -139,6 +140,22 @@ fn nothing_is_asked_again_for_nobody() {
         assert!(collect(&streaming).is_err());
         assert_serves(&model);
         assert!(!marker.exists());
+    });
+}
+
+#[test]
+fn what_was_cancelled_is_not_asked_again() {
+    within(|| {
+        let model = start(fake("")).unwrap();
+        let deaf = model.generate(prompt("deaf")).unwrap();
+        // Sent: the worker hears nothing after it.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        deaf.cancel().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        kill(&model);
+        let finished = collect(&deaf).unwrap().finished.unwrap();
+        assert_eq!(finished.reason, FinishReason::Cancelled);
+        assert_serves(&model);
     });
 }
 

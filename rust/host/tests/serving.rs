@@ -6,7 +6,7 @@ mod support;
 use std::{fs, sync::Arc, thread, time::Duration};
 
 use strongroom_host::{HostError, TenantName, Update};
-use strongroom_protocol::{FinishReason, LONG_TEXT, MAX_TEXT, Message, Prompt, Role};
+use strongroom_protocol::{FinishReason, LONG_TEXT, MAX_MESSAGES, MAX_TEXT, Message, Prompt, Role};
 use support::{ask, assert_serves, collect, fake, path, prompt, start, within};
 
 #[test]
@@ -296,6 +296,16 @@ fn text_is_bounded_before_it_is_sent() {
             1
         ]);
         assert_eq!(model.generate(order).unwrap_err().code(), "prompt.too_long");
+        let mut order = prompt("");
+        let message = Message {
+            role: Role::User,
+            content: "".into(),
+            name: None,
+        };
+        order.prompt = Prompt::Chat(vec![message; MAX_MESSAGES + 1]);
+        let error = model.generate(order).unwrap_err();
+        assert_eq!(error.code(), "prompt.too_long");
+        assert!(matches!(error, HostError::TooManyMessages { .. }));
         let longer = "x".repeat(MAX_TEXT + 1);
         assert_eq!(
             model.tokenize(&longer).unwrap_err().code(),

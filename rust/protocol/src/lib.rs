@@ -35,6 +35,18 @@ pub const MAX_EVENT: usize = 8 << 20;
 /// Largest prompt or text to tokenize, in bytes of UTF-8, all messages together.
 pub const MAX_TEXT: usize = 1 << 20;
 
+/// Messages of one conversation.
+pub const MAX_MESSAGES: usize = 1 << 14;
+
+/// Ids of a Tokenize's text of so many bytes, at most: a tokenizer may write out what one character stands for.
+pub const fn most_ids(bytes: usize) -> usize {
+    let ids = bytes.saturating_mul(16);
+    16 + if ids < MAX_TEXT { ids } else { MAX_TEXT }
+}
+
+/// Numbers of a vector: [`MAX_EMBED_TEXTS`] of them fit into a frame.
+pub const MAX_DIMENSIONS: u32 = 8160;
+
 /// Bytes of text over which a worker tokenizes beside the decoding, and not between two steps: up to there it
 /// takes a fraction of a millisecond where a vocabulary is of byte pairs, a few where it isn't.
 pub const LONG_TEXT: usize = 4 << 10;

@@ -20,6 +20,22 @@ use crate::{
 /// sequence always. The host accounts for that.
 const SHARE_OF_PAUSED: u32 = 4;
 
+/// Where one can begin.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Free(Slot),
+    /// By a sequence that can go on later.
+    Taken(Slot),
+}
+
+/// A request that nothing speaks against.
+struct Prepared {
+    prompt: Vec<Token>,
+    /// None of what is published.
+    sampler: Option<Sampler>,
+    began: Instant,
+}
+
 impl Scheduler {
     /// How many sequences each sharer has.
     fn live_by_sharer(&self) -> BTreeMap<Sharer, usize> {
@@ -50,30 +66,54 @@ impl Scheduler {
         }
     }
 
-    /// Gives free slots to those whose turn it is; says whether the host has to hear of it.
+    /// Gives free slots to those whose turn it is; says whether the host has to hear who began.
     pub(super) fn begin_next(&mut self, events: &mut Vec<Event>) -> bool {
-        let before = events.len();
+        let mut some_began = false;
         while !self.queue.is_empty() {
             let counts = self.live_by_sharer();
-            let Some(slot) = self.free_slot().or_else(|| self.pause_one(&counts)) else {
+            let Some(place) = self.place(&counts) else {
                 break;
             };
             match self.queue.next(&counts) {
                 None => break,
-                Some(Next::Paused(paused)) => self.resume(slot, *paused, events),
-                Some(Next::Waiting(waiting)) => {
-                    let request = waiting.work.request();
-                    if let Err(error) = self.begin(slot, waiting, events) {
-                        refuse(request, &error, events);
-                    }
+                Some(Next::Paused(paused)) => {
+                    let Some(slot) = self.clear(place) else {
+                        self.queue.pause(*paused);
+                        break;
+                    };
+                    self.resume(slot, *paused, events);
+                }
+                Some(Next::Waiting(mut waiting)) => {
+                    // Nobody makes room for what is refused.
+                    let prepared = match self.prepare(&mut waiting) {
+                        Ok(prepared) => prepared,
+                        Err(error) => {
+                            refuse(waiting.work.request(), &error, events);
+                            continue;
+                        }
+                    };
+                    let Some(slot) = self.clear(place) else {
+                        waiting.reading = Reading::Done(Ok(prepared.prompt));
+                        self.queue.push(waiting);
+                        break;
+                    };
+                    self.begin(slot, waiting, prepared, events);
+                    some_began = true;
                 }
             }
         }
-        events.len() > before
+        some_began
     }
 
-    /// Takes a slot from a sharer that has several, for one that has none and is next.
-    fn pause_one(&mut self, counts: &BTreeMap<Sharer, usize>) -> Option<Slot> {
+    /// Where the next one could begin.
+    fn place(&self, counts: &BTreeMap<Sharer, usize>) -> Option<Place> {
+        self.free_slot()
+            .map(Place::Free)
+            .or_else(|| self.dispensable(counts).map(Place::Taken))
+    }
+
+    /// A slot of a sharer that has several, for one that has none and is next.
+    fn dispensable(&self, counts: &BTreeMap<Sharer, usize>) -> Option<Slot> {
         let (next, priority) = self.queue.peek(counts)?;
         if counts.contains_key(&next) {
             return None;
@@ -90,9 +130,15 @@ impl Scheduler {
         let (length, slots) = (self.context.length(), self.context.slots());
         let room = length.max(length.saturating_mul(slots) / SHARE_OF_PAUSED);
         let tokens = self.queue.paused_tokens() + self.context.used(slot) as usize;
-        if tokens > room as usize {
-            return None;
-        }
+        (tokens <= room as usize).then_some(slot)
+    }
+
+    /// The slot of a place, free: who had it goes on later. None where that can't be.
+    fn clear(&mut self, place: Place) -> Option<Slot> {
+        let slot = match place {
+            Place::Free(slot) => return Some(slot),
+            Place::Taken(slot) => slot,
+        };
         let state = if self.context.used(slot) == 0 {
             Vec::new()
         } else {
@@ -121,25 +167,35 @@ impl Scheduler {
         self.live[slot as usize] = Some(sequence);
     }
 
-    fn begin(
-        &mut self,
-        slot: Slot,
-        waiting: Waiting,
-        events: &mut Vec<Event>,
-    ) -> Result<(), EngineError> {
+    /// All that may be refused of a request.
+    fn prepare(&self, waiting: &mut Waiting) -> Result<Prepared, EngineError> {
         let began = Instant::now();
         let work = &waiting.work;
-        let prompt = match waiting.reading {
+        let prompt = match std::mem::replace(&mut waiting.reading, Reading::Later) {
             Reading::Done(tokens) => tokens?,
             _ => self.prompter.tokens(work.prompt())?,
         };
-        let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
-        let room = self.context.length().saturating_sub(prompt_tokens);
         let size = self.prompter.vocabulary().size();
         let sampler = work
             .sampling()
             .map(|sampling| Sampler::new(sampling, size, &prompt))
             .transpose()?;
+        Ok(Prepared {
+            prompt,
+            sampler,
+            began,
+        })
+    }
+
+    fn begin(&mut self, slot: Slot, waiting: Waiting, prepared: Prepared, events: &mut Vec<Event>) {
+        let Prepared {
+            prompt,
+            sampler,
+            began,
+        } = prepared;
+        let work = &waiting.work;
+        let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+        let room = self.context.length().saturating_sub(prompt_tokens);
         let (request, sharer, priority) = (work.request(), work.tenant(), work.priority());
         let cached = self.restore_prefix(slot, sharer, &prompt, began);
         let answer = match (waiting.work, sampler) {
@@ -169,7 +225,6 @@ impl Scheduler {
             cached_tokens: u32::try_from(cached).unwrap_or(0),
         });
         self.live[slot as usize] = Some(sequence);
-        Ok(())
     }
 
     /// Puts what is kept of the prompt into the slot, and says how many of its tokens that were.

@@ -273,6 +273,28 @@ fn a_greedy_tenant_gives_a_place_to_one_that_has_none_and_goes_on_afterwards() {
 }
 
 #[test]
+fn requests_that_are_refused_hold_nobody_up() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    // With a free place, and where another would have to make room.
+    for sequences in [2, 3] {
+        let mut scheduler = wide(&model, sequences);
+        for id in 1..=2 {
+            admit(&mut scheduler, of(id, "the sky is blue", 40, 1)).unwrap();
+        }
+        let mut events = Vec::new();
+        for id in 100..150 {
+            admit(&mut scheduler, of(id, "", 5, 2)).unwrap();
+            scheduler.step(&mut events);
+            assert_eq!(refusal(&events, id), Some("prompt.empty"));
+        }
+        // Each step took a token of each.
+        for id in 1..=2 {
+            assert!(finished_of(&events, id).completion_tokens > 0);
+        }
+    }
+}
+
+#[test]
 fn waiting_requests_of_tenants_take_turns() {
     let model = model(&tiny(Vocabulary::Spm));
     let mut scheduler = wide(&model, 2);

@@ -140,6 +140,55 @@ fn many_texts_take_several_steps_and_small_requests_overtake_large_ones() {
 }
 
 #[test]
+fn a_large_request_is_not_held_up_by_small_ones_that_keep_coming() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let options = EmbeddingOptions {
+        length: Some(64),
+        pooling: Some(Pooling::Last),
+        batch_tokens: 64,
+    };
+    let threadpool = Rc::new(Threadpool::new(1).unwrap());
+    let context = EmbeddingContext::new(&model, options, threadpool, true).unwrap();
+    let mut embedder = Embedder::new(context, model.vocabulary().unwrap(), None, 8);
+    // A small one leaves no room in its step for a text of the large one.
+    let (small, text) = ("the sky is blue ".repeat(10), "the sky is blue ".repeat(6));
+    embedder
+        .admit(order(1, &[text.trim_end(); 8], true), Instant::now())
+        .unwrap();
+    let (mut events, mut small_ones, mut last) = (Vec::new(), Vec::new(), 1);
+    for _ in 0..100 {
+        small_ones.retain(|&id| embedder.holds(id));
+        while small_ones.len() < 3 {
+            last += 1;
+            let small = order(last, &[small.trim_end()], true);
+            embedder.admit(small, Instant::now()).unwrap();
+            small_ones.push(last);
+        }
+        embedder.step(&mut events);
+    }
+    assert!(!embedder.holds(1));
+    assert_eq!(rows(&events, 1, 64).len(), 8);
+}
+
+#[test]
+fn what_is_refused_holds_no_other_up() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let mut embedder = embedder(&model, Pooling::Last);
+    embedder
+        .admit(order(1, &["hello"], true), Instant::now())
+        .unwrap();
+    let mut events = Vec::new();
+    for id in 2..=3 {
+        embedder
+            .admit(order(id, &[""], true), Instant::now())
+            .unwrap();
+        embedder.step(&mut events);
+        assert_eq!(refusal(&events, id), Some("prompt.empty"));
+    }
+    assert_eq!(rows(&events, 1, 64).len(), 1);
+}
+
+#[test]
 fn nothing_stays_behind() {
     let model = model(&tiny(Vocabulary::Bpe));
     let mut embedder = embedder(&model, Pooling::Mean);

@@ -9,7 +9,8 @@ use strongroom_engine::{
     EngineError, Model, Scheduler, SchedulerOptions, Tokenized, Tokenizer, Work,
 };
 use strongroom_protocol::{
-    Event, FinishReason, Generate, LONG_TEXT, Message, PrefixCache, Prompt, Publish, Role, Tenant,
+    Event, FinishReason, Generate, LONG_TEXT, MAX_MESSAGES, Message, PrefixCache, Prompt, Publish,
+    Role, Tenant,
 };
 use strongroom_specimen::{Vocabulary, tiny};
 
@@ -177,6 +178,66 @@ fn the_tokenizer_is_shared_between_tenants_even_if_one_s_prompts_are_refused() {
     assert_eq!(rig.hear(), 4);
     rig.scheduler.step(&mut events);
     assert_eq!(rig.hear(), 2);
+}
+
+#[test]
+fn of_tenants_that_come_while_one_is_read_the_first_is_next() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let mut rig = Rig::new(&model, 1);
+    admit(&mut rig.scheduler, of_tenant(1, &long(), 1)).unwrap();
+    let mut events = Vec::new();
+    rig.scheduler.step(&mut events);
+    for id in 2..=4 {
+        let tenant = u8::try_from(id).unwrap();
+        admit(&mut rig.scheduler, of_tenant(id, &long(), tenant)).unwrap();
+    }
+    for id in 1..=4 {
+        assert_eq!(rig.hear(), id);
+        rig.scheduler.step(&mut events);
+    }
+}
+
+#[test]
+fn messages_without_text_count_too() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let mut rig = Rig::new(&model, 1);
+    let empty = Message {
+        role: Role::User,
+        content: "".into(),
+        name: None,
+    };
+    for id in [1, 2, 5] {
+        let order = Generate {
+            prompt: Prompt::Chat(vec![empty.clone(); 1000]),
+            ..of_tenant(id, "", 1)
+        };
+        admit(&mut rig.scheduler, order).unwrap();
+    }
+    let mut events = Vec::new();
+    rig.scheduler.step(&mut events);
+    for id in [3, 4, 6] {
+        admit(&mut rig.scheduler, of_tenant(id, &long(), 2)).unwrap();
+    }
+    // Once the other has had as much, which one of these is worth many of its.
+    for id in [1, 3, 2, 4, 6, 5] {
+        assert_eq!(rig.hear(), id);
+        rig.scheduler.step(&mut events);
+    }
+}
+
+#[test]
+fn a_conversation_has_only_so_many_messages() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let prompter = prompter(&model, 64);
+    let message = Message {
+        role: Role::User,
+        content: "".into(),
+        name: None,
+    };
+    let messages = vec![message; MAX_MESSAGES + 1];
+    let error = prompter.tokens(&Prompt::Chat(messages)).unwrap_err();
+    assert_eq!(error.code(), "prompt.too_long");
+    assert!(error.to_string().contains("16385 messages"), "{error}");
 }
 
 #[test]

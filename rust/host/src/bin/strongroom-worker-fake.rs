@@ -22,8 +22,8 @@ use rustix::process::{
 };
 use strongroom_protocol::{
     Decoder, Embed, Embedded, Event, Fault, FaultCode, FinishReason, Finished, Generate, Isolation,
-    Layer, LayerName, LayerState, MAX_EVENT, MAX_ORDER, Order, Prompt, Publish, Ready, Report,
-    Start, Task, descriptor, frame,
+    Layer, LayerName, LayerState, MAX_DIMENSIONS, MAX_EVENT, MAX_ORDER, Order, Prompt, Publish,
+    Ready, Report, Start, Task, descriptor, frame,
 };
 
 const DIMENSIONS: u32 = 4;
@@ -114,6 +114,7 @@ impl Fake {
                 // No vectors where they are asked for, or the other way round.
                 "flat" => {}
                 "vectors" => ready.dimensions = DIMENSIONS,
+                "thick" => ready.dimensions = MAX_DIMENSIONS + 1,
                 _ if matches!(start.task, Task::Embed { .. }) => ready.dimensions = DIMENSIONS,
                 _ => {}
             }
@@ -158,6 +159,13 @@ impl Fake {
             "short" => numbers.truncate(1),
             "nan" => numbers[1] = f32::NAN,
             "unbegun" => {}
+            "cached" => {
+                return self.send(&Event::Began {
+                    request,
+                    prompt_tokens: 3,
+                    cached_tokens: 1,
+                });
+            }
             "answer" => return self.send(&finished(request, FinishReason::Length, 0)),
             "die" => die("KILL"),
             _ => self.send(&began(request)),
@@ -196,7 +204,8 @@ impl Fake {
         let mut ids: Vec<u32> = text.bytes().map(u32::from).collect();
         match text {
             "outside" => ids[0] = VOCABULARY,
-            "many" => ids.resize(1000, 0),
+            "expand" => ids.resize(16 * text.len() + 16, 0),
+            "many" => ids.resize(16 * text.len() + 17, 0),
             "die" => exit(71),
             "as-text" => self.send(&piece(request, "x", 1)),
             _ => {}
@@ -338,6 +347,12 @@ impl Fake {
             "half" => {
                 self.raw(&[200, 0, 0, 0, 4]);
                 forever();
+            }
+            "trickle" => {
+                self.raw(&[0, 0, 0x7f, 0]);
+                loop {
+                    self.raw(&[4]);
+                }
             }
             "slow-prefix" => {
                 self.raw(&[7]);

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use strongroom_protocol::{Event, Order, Ready, Task};
+use strongroom_protocol::{Event, MAX_DIMENSIONS, Order, Ready, Task};
 
-use super::{DEFAULT_CONTEXT, Fall, MAX_DIMENSIONS, Session};
+use super::{DEFAULT_CONTEXT, Fall, Session};
 use crate::{
     Death, HostError, Stage,
     desk::{Kind, Life},
@@ -129,8 +129,11 @@ impl Session<'_> {
         if !(1..=self.config.max_concurrent).contains(&ready.max_concurrent) {
             return Err(self.broken("more sequences than asked for"));
         }
-        let embeds = matches!(self.config.task, Task::Embed { .. });
-        if embeds != (1..=MAX_DIMENSIONS).contains(&ready.dimensions) {
+        let possible = match self.config.task {
+            Task::Embed { .. } => 1..=MAX_DIMENSIONS,
+            Task::Generate => 0..=0,
+        };
+        if !possible.contains(&ready.dimensions) {
             return Err(self.broken("vectors of no length, or of any where none are asked for"));
         }
         ready.report = printable::report(ready.report);
