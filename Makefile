@@ -230,7 +230,8 @@ fuzz: $(venv)/.built ## Fuzz the parsers of untrusted bytes, SECONDS_EACH=60, an
 	    cargo nextest run $(worker_config) --locked --cargo-profile worker -p strongroom-worker flips
 
 # Wiped stacks lie near to those of threads: a pointer that moves by more than 64 KiB went to another one. On
-# one inside another valgrind can't unwind to the names in the suppressions, so that test is left out.
+# one inside another valgrind can't unwind to the names in the suppressions, so that test is left out. What is
+# optimized has no such names at all.
 valgrind := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite \
     --errors-for-leak-kinds=definite --max-stackframe=65536 \
     --suppressions=$(CURDIR)/rust/memory/tests/valgrind/wiped_stack.supp
@@ -238,8 +239,8 @@ valgrind := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-ki
 .PHONY: memcheck
 memcheck: ## rust/memory under valgrind and gdb (Debian's packages): its unsafe code, constant time, and a dump
 	@for tool in valgrind gcore; do command -v $$tool >/dev/null || { echo "missing: $$tool" >&2; exit 1; }; done
-	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(valgrind)" \
-	    cargo test $(host_flags) -p strongroom-memory --lib --test image --test arena -- \
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="$(valgrind)" CARGO_PROFILE_DEV_OPT_LEVEL=0 \
+	    cargo test $(host_flags) --target-dir target/memcheck -p strongroom-memory --lib --test image --test arena -- \
 	    --skip stack::tests::it_nests
 	cargo test $(host_flags) --release -p strongroom-memory --test constant_time -- --ignored --skip compares
 	cargo test $(host_flags) -p strongroom-memory --test traces -- --ignored --skip does
