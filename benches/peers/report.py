@@ -156,7 +156,7 @@ def header(contenders: dict[str, Any], settings: dict[str, Any]) -> list[str]:
 
 
 def publish(rows: list[Row], contenders: dict[str, Any], settings: dict[str, Any], readme: Path) -> None:
-    """Write what was measured into the README, between the marks that name the models."""
+    """Write what was measured into the README, between the marks that name the models and cases."""
     models = list(dict.fromkeys(row.model for row in rows))
     names = list(dict.fromkeys(row.contender for row in rows))
     others = [name for name in names if name != OURS]
@@ -176,7 +176,8 @@ def publish(rows: list[Row], contenders: dict[str, Any], settings: dict[str, Any
         rate_cell = f"{ours.request_rate:.0f} tokens/s" if ours else "failed"
         lines.append(f"| {case} | {streams} | {rate_cell} | {' | '.join(ratios)} | {gaps} |")
     lines += ["", *(f"Beware: {doubt}." for doubt in doubts(rows))]
-    replace_between(readme, f"bench-peers MODELS={','.join(models)}", lines)
+    cases = list(dict.fromkeys(row.case for row in rows))
+    replace_between(readme, f"bench-peers MODELS={','.join(models)} CASES={','.join(cases)}", lines)
 
 
 def ratio_of(row: Row) -> str:

@@ -157,7 +157,8 @@ def test_goals_are_higher_where_the_kernels_are_faster() -> None:
 
 def test_a_table_is_written_between_its_marks_and_nothing_else(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    marks = "<!-- figures: make bench-peers MODELS={} PUBLISH=1 -->\nold {}\n<!-- end of figures -->\n"
+    target = "bench-peers MODELS={} CASES=short-distinct"
+    marks = f"<!-- figures: make {target} PUBLISH=1 -->\nold {{}}\n<!-- end of figures -->\n"
     readme.write_text("before\n" + marks.format("other", "kept") + marks.format("model", "gone") + "after\n")
     results = Results({OURS: [outcome()] * 6, XLLAMACPP: [outcome(seconds=8.0)] * 6})
     found = [
