@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,14 +13,15 @@ use crate::{
     EngineError, Token, Tokenizer, Vocabulary,
     embedding::{EmbeddingContext, TEXTS},
     sequence::{cancelled, refuse},
+    shares::Sharer,
 };
 
 use waiting::{Reading, Waiting};
 
 mod waiting;
 
-/// Requests for vectors. Each step computes some texts of some requests, those of one request after
-/// those of another, so that a large one holds no small one up.
+/// Requests for vectors. Each step computes some texts of some requests; then it is the turn of other tenants,
+/// and of other requests, so that a large one holds no small one up, and nobody with many one with few.
 #[derive(Debug)]
 pub struct Embedder {
     context: EmbeddingContext,
@@ -40,6 +41,7 @@ pub struct Embedder {
 #[derive(Debug)]
 struct Live {
     request: u64,
+    sharer: Sharer,
     priority: Priority,
     arrived: Instant,
     deadline: Option<Instant>,
@@ -341,8 +343,11 @@ impl Embedder {
         self.live.retain(|live| !failed.contains(&live.request));
     }
 
-    /// Ends the requests whose texts are all computed.
+    /// Ends the requests whose texts are all computed, and has the others take turns.
     fn hand_over(&mut self, events: &mut Vec<Event>) {
+        let served: BTreeSet<Sharer> = (self.live.iter())
+            .filter_map(|live| live.had_turn.then_some(live.sharer))
+            .collect();
         let mut left = VecDeque::with_capacity(self.live.len());
         for live in self.live.drain(..) {
             if live.next < live.texts.len() {
@@ -355,16 +360,11 @@ impl Embedder {
                 rows: live.rows,
             })));
         }
-        // Who had a turn goes behind the others of the same priority.
-        if left.front().is_some_and(|live| live.had_turn)
-            && let Some(first) = left.pop_front()
-        {
-            let behind = left
-                .iter()
-                .position(|live| live.priority < first.priority)
-                .unwrap_or(left.len());
-            left.insert(behind, first);
-        }
+        // Behind those of the same priority: the tenants that had a turn, and of their requests those that had it.
+        left.make_contiguous().sort_by_key(|live| {
+            let rank = (served.contains(&live.sharer), live.had_turn);
+            (Reverse(live.priority), rank)
+        });
         self.live = left;
     }
 }
@@ -379,6 +379,7 @@ impl Live {
         let tokens = texts.iter().map(Vec::len).sum::<usize>();
         Self {
             request: order.request,
+            sharer: order.tenant,
             priority: order.priority,
             arrived,
             deadline,

@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Instant};
 use strongroom_engine::{
     Embedder, EmbeddingContext, EmbeddingOptions, EngineError, Model, Threadpool,
 };
-use strongroom_protocol::{Embed, Event, FinishReason, Pooling, Priority};
+use strongroom_protocol::{Embed, Event, FinishReason, Pooling, Priority, Tenant};
 use strongroom_specimen::{Family, Vocabulary, draft, tiny};
 
 use crate::rig::{finished_of, model, refusal};
@@ -168,6 +168,34 @@ fn a_large_request_is_not_held_up_by_small_ones_that_keep_coming() {
     }
     assert!(!embedder.holds(1));
     assert_eq!(rows(&events, 1, 64).len(), 8);
+}
+
+#[test]
+fn tenants_take_turns_however_many_requests_each_has() {
+    let model = model(&tiny(Vocabulary::Bpe));
+    let mut embedder = embedder(&model, Pooling::Last);
+    let text = "the sky is blue ".repeat(10);
+    let of = |id, tenant| Embed {
+        tenant: Some(Tenant([tenant; 32])),
+        ..order(id, &[text.trim_end(); 4], true)
+    };
+    for id in 1..=5 {
+        embedder.admit(of(id, 1), Instant::now()).unwrap();
+    }
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        embedder.step(&mut events);
+    }
+    embedder.admit(of(6, 2), Instant::now()).unwrap();
+    events.extend(run(&mut embedder));
+    let place = |id| {
+        events
+            .iter()
+            .position(|event| matches!(event, Event::Embedded(vectors) if vectors.request == id))
+            .unwrap()
+    };
+    let before = (1..=5).filter(|&id| place(id) < place(6)).count();
+    assert!(before <= 2, "{before} of the other's five");
 }
 
 #[test]
