@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pwd
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ codes.watch()
 # A configuration of whoever runs the tests decides nothing in them.
 os.environ["XDG_CONFIG_HOME"] = "/nonexistent/configuration"
 os.environ.pop("STRONGROOM_CONFIG", None)
+
+# Nor does a shell that started them in the background: what they start would ignore Ctrl-C as they do.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
