@@ -12,11 +12,12 @@ use strongroom_protocol::{Embed, Embedded, Event, LONG_TEXT, MAX_EMBED_TEXTS, MA
 use crate::{
     EngineError, Token, Tokenizer, Vocabulary,
     embedding::{EmbeddingContext, TEXTS},
+    reading::Reading,
     sequence::{cancelled, refuse},
     shares::Sharer,
 };
 
-use waiting::{Reading, Waiting};
+use waiting::Waiting;
 
 mod waiting;
 
@@ -223,7 +224,6 @@ impl Embedder {
             .waiting
             .iter_mut()
             .filter(|waiting| waiting.is_unread());
-        // Of one priority the first: it is the last of those that are the least in reverse.
         let Some(next) = unread.min_by_key(|waiting| Reverse(waiting.order.priority)) else {
             return;
         };

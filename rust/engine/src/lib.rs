@@ -25,6 +25,7 @@ pub mod model;
 pub mod prefix;
 pub mod prompt;
 mod queue;
+mod reading;
 mod residue;
 pub mod sampler;
 pub mod scheduler;

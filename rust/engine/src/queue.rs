@@ -9,6 +9,7 @@ use strongroom_protocol::{Generate, Priority, Prompt, Publish, Sampling, Tenant}
 
 use crate::{
     EngineError, Token, prompt,
+    reading::Reading,
     sequence::Sequence,
     shares::{Sharer, Shares},
     text::{MAX_STOP, MAX_STOPS},
@@ -31,34 +32,15 @@ pub(crate) struct Waiting {
     pub(crate) deadline: Option<Instant>,
     /// Which one it is, in the order of arrival.
     pub(crate) number: u64,
-    pub(crate) reading: Reading,
+    pub(crate) reading: Reading<Vec<Token>>,
 }
 
-/// How far a prompt is on its way to tokens.
-#[derive(Debug)]
-pub(crate) enum Reading {
-    /// It is tokenized when its turn comes.
-    Later,
-    /// It is so long that it is tokenized first, and was not begun with yet.
-    First,
-    /// It is being tokenized; the work's own prompt is empty by now.
-    Now,
-    /// These are its tokens.
-    Done(Result<Vec<Token>, EngineError>),
-}
-
-impl Reading {
-    /// How a prompt begins, where long ones are tokenized elsewhere.
-    pub(crate) fn of(work: &Work) -> Self {
-        if prompt::is_long(work.prompt()) {
-            Self::First
-        } else {
-            Self::Later
-        }
-    }
-
-    fn may_begin(&self) -> bool {
-        matches!(self, Self::Later | Self::Done(_))
+/// How a prompt begins, where long ones are tokenized elsewhere.
+pub(crate) fn reading_of(work: &Work) -> Reading<Vec<Token>> {
+    if prompt::is_long(work.prompt()) {
+        Reading::First
+    } else {
+        Reading::Later
     }
 }
 

@@ -10,7 +10,8 @@ use strongroom_protocol::{Event, FinishReason, PrefixCache};
 use crate::{
     Batch, Context, EngineError, Prompter, Slot, Token, Tokenizer,
     prefix::{Prefix, Prefixes},
-    queue::{Queue, Reading, Waiting, Work},
+    queue::{self, Queue, Waiting, Work},
+    reading::Reading,
     sampler::Candidates,
     sequence::{Sequence, cancelled, refuse},
     shares::{Sharer, Shares},
@@ -144,7 +145,7 @@ impl Scheduler {
         self.shares.enter(work.tenant());
         self.reads.enter(work.tenant());
         let reading = if self.tokenizer.is_some() {
-            Reading::of(&work)
+            queue::reading_of(&work)
         } else {
             Reading::Later
         };

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use strongroom_protocol::Embed;
 
-use crate::{EngineError, Token};
+use crate::{Token, reading::Reading};
 
 /// A request that waits.
 #[derive(Debug)]
@@ -12,25 +12,13 @@ pub(super) struct Waiting {
     pub(super) order: Embed,
     pub(super) arrived: Instant,
     pub(super) deadline: Option<Instant>,
-    pub(super) reading: Reading,
-}
-
-/// How far texts are on their way to tokens.
-#[derive(Debug)]
-pub(super) enum Reading {
-    /// They are tokenized when the request begins.
-    Later,
-    /// They are so long that they are tokenized first, and were not begun with yet.
-    First,
-    /// They are being tokenized; the order has none by now.
-    Now,
-    /// These are the tokens of each.
-    Done(Result<Vec<Vec<Token>>, EngineError>),
+    /// To the tokens of each text.
+    pub(super) reading: Reading<Vec<Vec<Token>>>,
 }
 
 impl Waiting {
     pub(super) fn may_begin(&self) -> bool {
-        matches!(self.reading, Reading::Later | Reading::Done(_))
+        self.reading.may_begin()
     }
 
     pub(super) fn is_unread(&self) -> bool {

@@ -11,7 +11,8 @@ use strongroom_protocol::Event;
 use super::Scheduler;
 use crate::{
     EngineError, Sampler, Slot, Token,
-    queue::{Next, Paused, Reading, Waiting, Work},
+    queue::{Next, Paused, Waiting, Work},
+    reading::Reading,
     sequence::{Answering, Beginning, Sequence, refuse},
     shares::Sharer,
 };

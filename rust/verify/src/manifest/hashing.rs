@@ -3,8 +3,8 @@
 //! Each thread takes the largest piece that is left, reads it through one buffer that stays in a
 //! core's cache, and hashes what it read. Memory is constant: a buffer a thread.
 //!
-//! A mapping would save the copy, a tenth of the time; but whoever truncates a file that is mapped, and a
-//! disk that fails under it, end the process, and pages that are locked against both cost what they save.
+//! A mapping would save the copy; but whoever truncates a file that is mapped, and a disk that fails under it,
+//! end the process.
 
 use std::{
     ops::{ControlFlow, Range},
