@@ -90,7 +90,7 @@ def test_a_variable_waives_no_proof_that_the_policy_of_a_file_asks_for(trust: st
     danger = {**BARE, "STRONGROOM_SECURITY__VERIFICATION": "danger-none"}
     path = written(tmp_path, f"[trust]\n{trust}")
     with pytest.raises(
-        SettingsError, match=rf"VERIFICATION would waive the proof .* \[trust\] in {path}"
+        SettingsError, match=rf"VERIFICATION would switch off what \[trust\] in {path} asks for"
     ) as caught:
         load_settings(path, environment=danger)
     assert caught.value.code == "settings.conflict"

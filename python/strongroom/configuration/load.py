@@ -99,11 +99,17 @@ def composed(
 ) -> Configuration:
     """Lay what was found over the defaults, and check the whole."""
     given = {} if found is None else dict(found.options)
-    set_by_variables = variables.read(outside, given)
-    if found is not None and "trust" in found.tables:
+    has_policy = found is not None and "trust" in found.tables
+    if found is not None and has_policy:
         given.setdefault("trust.lock", lock_beside(found.path))
-        refuse_waiving(given, set_by_variables, found.path)
+        # A policy asks for proof: no variable waives it.
+        given.setdefault(
+            "security.verification", Given("always", Origin("default", f"[trust] in {found.path}"))
+        )
+    set_by_variables = variables.read(outside, given)
+    if has_policy:
         refuse_weakening(given, set_by_variables)
+        refuse_other_hosts(given, set_by_variables)
     given |= set_by_variables
     given |= named(command_line, COMMAND_LINE)
     given |= named(code, CODE)
@@ -119,25 +125,13 @@ def lock_beside(path: str) -> Given:
     return Given(os.path.join(directory, "strongroom.lock"), Origin("default", f"beside {path}"))  # noqa: PTH118
 
 
-def refuse_waiving(below: Mapping[str, Given], above: Mapping[str, Given], path: str) -> None:
-    """Refuse a variable that waives all proof where the file has a [trust] table, which asks for some."""
-    verification = above.get("security.verification")
-    if verification is None or verification.value != variables.DANGER or "security.verification" in below:
-        return
-    raise SettingsError(
-        "settings.conflict",
-        f"{verification.origin} would waive the proof that [trust] in {path} asks for",
-        "unset the variable, or write it in the file, if that is meant",
-    )
-
-
 def refuse_weakening(below: Mapping[str, Given], above: Mapping[str, Given]) -> None:
     """Refuse variables that ask for less than the file's [trust] does: they may ask for more."""
     said = {name: value for name, value in below.items() if name.startswith("trust.")}
     over = {name: value for name, value in above.items() if name.startswith("trust.")}
+    if not over:
+        return
     before, after = (built(options).security.model_verification for options in (said, said | over))
-    if before.sources:
-        refuse_others_hosts(below, above)
     for option in weakened(before, after, moved=said["trust.lock"].origin.kind == "default"):
         name = f"trust.{option}"
         raise SettingsError(
@@ -147,8 +141,11 @@ def refuse_weakening(below: Mapping[str, Given], above: Mapping[str, Given]) -> 
         )
 
 
-def refuse_others_hosts(below: Mapping[str, Given], above: Mapping[str, Given]) -> None:
+def refuse_other_hosts(below: Mapping[str, Given], above: Mapping[str, Given]) -> None:
     """Refuse variables by which a source that the file's [trust] names would be another host."""
+    sources = below.get("trust.trusted_sources")
+    if sources is None or not sources.value:
+        return
     for name in ("sources.hf_endpoint", "sources.ca_file"):
         said = below[name].value if name in below else leaves()[name].field.default
         if name in above and above[name].value != said:
